@@ -1,6 +1,7 @@
 @bwrap @job-orchestration @supervision-model @namespaces
 Feature: Partitions
-  Work goes on through a partition that is shorter than its lease, and ends in one that is longer.
+  Work goes on through a partition that is shorter than its lease, and ends in one that is longer. What the ensemble says is done
+  elsewhere, and nothing is doubled when the machine returns.
 
   Background:
     Given providers grant leases of 3s and more
@@ -39,3 +40,30 @@ Feature: Partitions
     Then deployment "task" is completed
     And the output of "task" is whole
     And nothing is left at bob
+
+  Scenario: A partition longer than the leases of work that another machine can do
+    When alice deploys
+      | deployment | allocation | script | type    | at | lease | on loss   |
+      | task       | careful    | counts | task    |    | 4s    | exclusive |
+      | service    | eager      | counts | service |    | 50s   | fast      |
+    Then "careful" runs at bob
+    And "eager" runs at bob
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And "careful" is watched
+    And bob is cut off
+    Then "careful" runs at carol
+    And "eager" runs at carol, beside the run at bob
+    And the reason of "service" mentions "an earlier run of it may still exist on"
+    And "eager" runs once
+    When bob is reachable again
+    Then nothing is left at bob
+    And "careful" never ran twice at once
+    And "careful" runs once
+    And "eager" has the same run as before
+    When the gate of "careful" is opened
+    Then deployment "task" is completed
+    And the output of "careful" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "eager" has no gap
+    And nothing is left at carol
