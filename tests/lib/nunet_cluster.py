@@ -281,6 +281,22 @@ class Machine:
         """Whether its daemon runs and is not suspended."""
         return self.process and pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
 
+    def suspend_all(self):
+        """The daemon and all of its work do nothing: as a virtual machine that is paused."""
+        self.process.send_signal(signal.SIGSTOP)  # first: it begins no more work
+        self.suspended, found = [], {self.process.pid, *(pid for pid, _ in processes_of(self.home))}
+        while new := found - set(self.suspended):
+            for pid in new:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            self.suspended += new
+            found = children_of(found) | found
+
+    def resume_all(self):
+        for pid in self.suspended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
     def kill(self):
         """SIGKILL: as a crash of the daemon."""
         process, self.process, self.was_killed = self.process, None, True
@@ -521,6 +537,16 @@ def processes_of(folder):
             line = (entry / "cmdline").read_bytes()
             if marks[0] in line or marks[1] in (entry / "environ").read_bytes():
                 yield int(entry.name), line.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def children_of(parents):
+    found = set()
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) in parents:
+                    found.add(int(entry.name))
+    return found
 
 
 def lighten(file):

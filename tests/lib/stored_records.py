@@ -38,14 +38,6 @@ def halt(machine):
             raise ClusterError(f"{machine.name}: the daemon is not suspended")
 
 
-def running(machine):
-    """Whether there is a daemon, and nobody has suspended it."""
-    if machine.process is None:
-        return False
-    state = pathlib.Path(f"/proc/{machine.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state not in ("T", "Z")
-
-
 def rows(machine):
     """Of a daemon that is suspended or ended: (collection, id, text) of each document."""
     with tempfile.TemporaryDirectory(prefix="nunet-store-", dir=machine.cluster.folder) as folder:
@@ -123,7 +115,7 @@ def deployment_states(machine, ensemble):
 
 def advance_until(machine, states, wanted, what, timeout=90):
     """The daemon and the others of the cluster go on by turns until `wanted` is one of `states()`; it is left suspended."""
-    others = [other for other in machine.cluster.machines.values() if other is not machine and running(other)]
+    others = [other for other in machine.cluster.machines.values() if other is not machine and other.goes_on()]
     end, seen = time.monotonic() + timeout, []
     try:
         while True:

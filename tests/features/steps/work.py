@@ -245,6 +245,12 @@ def counts_on(context, name):
     work_of(context, name).counts_on(name)
 
 
+@then('"{name}" counts on for {seconds:d} s')
+def counts_on_for(context, name, seconds):
+    """At least: a number takes 50 ms, and is written in 5 bytes at most by then."""
+    work_of(context, name).counts_on(name, seconds * 20 * 5)
+
+
 @when('the gate of "{name}" is opened')
 def gate_is_opened(context, name):
     work_of(context, name).open_gate(name)
@@ -345,6 +351,12 @@ def docker_in_reach(context, where, name):
     context.cluster.machines[name].reach_docker(where == "in")
 
 
+@then('the log of {name:w} does not say "{text}"')
+def log_does_not_say(context, name, text):
+    log = context.cluster.machines[name].log.read_text(errors="replace")
+    assert text not in log, [line for line in log.splitlines() if text in line]
+
+
 @then('the log of {name:w} says "{text}"')
 def log_says(context, name, text):
     machine = context.cluster.machines[name]
@@ -399,6 +411,16 @@ def suspend(context, name):
 @when("the daemon of {name:w} is resumed")
 def resume(context, name):
     context.cluster.machines[name].resume()
+
+
+@when("the machine {name:w} is suspended")
+def suspend_machine(context, name):
+    context.cluster.machines[name].suspend_all()
+
+
+@when("the machine {name:w} is resumed")
+def resume_machine(context, name):
+    context.cluster.machines[name].resume_all()
 
 
 @given("providers grant leases of {least} and more")
