@@ -78,3 +78,25 @@ Feature: Leases
     Then deployment "service" is completed
     And the output of "eager" has no gap
     And nothing is left at bob and carol
+
+  Scenario: The orchestrator is killed while it waits for the end of a lost machine's lease
+    When alice deploys
+      | deployment | allocation | script | type | at | lease | on loss   |
+      | task       | careful    | counts | task |    | 10s   | exclusive |
+    Then "careful" runs at bob
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And "careful" is watched
+    And the daemon of bob is suspended
+    Then the log of alice says "is suspected"
+    When the daemon of alice is killed
+    Then "careful" counts on
+    When the daemon of alice is started
+    Then "careful" runs at carol
+    When the daemon of bob is resumed
+    Then nothing is left at bob
+    And "careful" runs once
+    And "careful" never ran twice at once
+    When the gate of "careful" is opened
+    Then deployment "task" is completed
+    And the output of "careful" is whole
+    And nothing is left at carol
