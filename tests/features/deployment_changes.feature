@@ -85,6 +85,69 @@ Feature: Cancelled and changed deployments
     Then deployment "both" is completed
     And nothing is left at carol
 
+  @storage
+  Scenario: A deployment is shut down while its inputs are under way
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And alice has the file "large" of 128 MiB
+    When alice deploys
+      | deployment | allocation | script          | type | at  | memory | disk | input |
+      | task       | reads      | digests "large" | task | bob | 128    | 300  | large |
+    And the daemon of bob is suspended in the middle of the inputs of "reads"
+    And alice begins to shut "task" down
+    Then deployment "task" is ending
+    When the daemon of bob is resumed
+    Then deployment "task" is completed
+    And "reads" does not run
+    And nothing is left at bob
+    And no part of a file is left at alice and bob
+
+  @workflow-definition @local-db
+  Scenario Outline: A deployment is shut down while an update of it is <state> at a provider
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | web        | kept       | counts | service | bob |
+    Then deployment "web" is running
+    And "kept" counts on
+    When the daemon of carol is suspended
+    And alice begins to update "web" to
+      | deployment | allocation | script | type    | at    |
+      | web        | kept       | counts | service | bob   |
+      | web        | added      | counts | service | carol |
+    And the daemon of carol is suspended once it has stored that "added" is <state>
+    And alice begins to shut "web" down
+    Then deployment "web" is ending
+    And "kept" does not run
+    When the daemon of carol is resumed
+    Then deployment "web" is completed
+    And "added" does not run
+    And the output of "kept" has no gap
+    And nothing is left at bob and carol
+
+    Examples:
+      | state     |
+      | allocated |
+      | starting  |
+
+  @supervision-model @local-db
+  Scenario: A deployment is shut down while an unhealthy service is restarted
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                   | type    | at  | check               |
+      | service    | service    | counts whatever its gate | service | bob | test ! -e /tmp/gate |
+    Then deployment "service" is running
+    And "service" is healthy
+    When the daemon of bob is suspended
+    And the gate of "service" is opened
+    And the daemon of bob is suspended once it has stored that "service" is restarting
+    And alice begins to shut "service" down
+    Then deployment "service" is ending
+    When the daemon of bob is resumed
+    Then deployment "service" is completed
+    And "service" does not run
+    And nothing is left at bob
+
   @workflow-definition
   Scenario: A running deployment is changed
     Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk

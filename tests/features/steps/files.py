@@ -24,17 +24,25 @@ def digest_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@when('the daemon of {names} is killed in the middle of the {what:w} of "{name}"')
-def kill_in_the_middle(context, names, what, name):
-    """Some of a file has arrived; at the end of the step it is not complete."""
+def in_the_middle(context, what, name, act):
+    """Some of a file has arrived; after `act` it is not complete."""
     ensemble = work_of(context, name)
 
     def on_its_way():
         return [part for part in ensemble.arriving(name, what) if part.stat().st_size >= ENOUGH]
     wait_for(on_its_way, f"a part of the {what} of {name} has arrived", 60, 0.002)
-    for machine in named(context, names):
-        machine.kill()
-    assert on_its_way(), f"the {what} of {name} were complete when {names} were killed"
+    act()
+    assert on_its_way(), f"the {what} of {name} were complete already"
+
+
+@when('the daemon of {names} is killed in the middle of the {what:w} of "{name}"')
+def kill_in_the_middle(context, names, what, name):
+    in_the_middle(context, what, name, lambda: [machine.kill() for machine in named(context, names)])
+
+
+@when('the daemon of {provider:w} is suspended in the middle of the {what:w} of "{name}"')
+def suspend_in_the_middle(context, provider, what, name):
+    in_the_middle(context, what, name, context.cluster.machines[provider].suspend)
 
 
 @when('what has arrived of the {what:w} of "{name}" cannot be sent again')

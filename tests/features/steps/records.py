@@ -10,17 +10,27 @@ from nunet_cluster import wait_for
 from work import named, work_of
 
 
-@when('the daemon of {names} is killed once {holder:w} has stored that "{name}" is {state}')
-def kill_at(context, names, holder, name, state):
-    """The orchestrator stores the states of deployments, providers those of allocations. The holder's daemon may be suspended
-    before; it goes on to that state, and no further if it is one of those that are killed."""
-    machine = context.cluster.machines[holder]
+def advance(context, machine, name, state):
+    """The orchestrator stores the states of deployments, providers those of allocations."""
     if machine is context.user:
         states = lambda: stored_records.deployment_states(machine, context.ensembles[name])
     else:
         states = lambda: stored_records.allocation_states(machine, work_of(context, name), name)
+    stored_records.advance_until(machine, states, state, f"{name} is {state}")
+
+
+@when('the daemon of {holder:w} is suspended once it has stored that "{name}" is {state}')
+def suspend_at(context, holder, name, state):
+    """It may be suspended before; it goes on to that state, and no further."""
+    advance(context, context.cluster.machines[holder], name, state)
+
+
+@when('the daemon of {names} is killed once {holder:w} has stored that "{name}" is {state}')
+def kill_at(context, names, holder, name, state):
+    """The holder's daemon may be suspended before; it goes on to that state, and no further if it is one of those that are killed."""
+    machine = context.cluster.machines[holder]
     try:
-        stored_records.advance_until(machine, states, state, f"{name} is {state}")
+        advance(context, machine, name, state)
     except stored_records.MissedError as missed:
         machine.resume()
         for ensemble in {each.id: each for each in context.ensembles.values()}.values():
