@@ -1,6 +1,7 @@
 """Files on their way between nodes, and output that is followed."""
 
 import hashlib
+import json
 import pathlib
 import subprocess
 
@@ -135,3 +136,22 @@ def following_ends(context, name):
     assert context.follower.wait(90) == 0, context.notes.read_text()
     printed, stored = context.followed.read_text(), work_of(context, name).output(name)
     assert printed == stored, f"{len(printed)} bytes are printed, which end in {printed[-80:]!r}; the output has {len(stored)}"
+
+
+# --- reports of `nunet sim`
+
+def read_report(context, file):
+    return json.loads((context.machine.home / file).read_text())
+
+
+@then('the report "{file}" holds')
+def report_holds(context, file):
+    report = read_report(context, file)
+    wrong = {row["member"]: report.get(row["member"]) for row in context.table if report.get(row["member"], "") != json.loads(row["value"])}
+    assert not wrong, wrong
+
+
+@then('the report "{file}" counts {members}')
+def report_counts(context, file, members):
+    report = read_report(context, file)
+    assert all(report[member] > 0 for member in members.replace(" and ", ", ").split(", ")), report
