@@ -70,6 +70,33 @@ Feature: Failed deployments
     And the daemon of bob is started
     Then nothing is left at bob
 
+  @ucan
+  Scenario: The capability to commit is missing at a machine that an update asks for
+    Given further users, to whom bob grants these capabilities
+      | user | of /dms/deployment                   | accepts bids |
+      | kim  | request commit allocate revert renew | yes          |
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And carol grants kim these of /dms/deployment: request
+    When kim deploys
+      | deployment | allocation | script | type    | at  |
+      | web        | kept       | counts | service | bob |
+    Then deployment "web" is running
+    When kim updates "web" to
+      | deployment | allocation | script | type    | at    |
+      | web        | kept       | counts | service | bob   |
+      | web        | added      | counts | service | carol |
+    Then it succeeds
+    And the reason of "web" mentions "no reply to /dms/deployment/commit"
+    And "kept" counts on
+    And nothing is left at carol
+    When carol grants kim these of /dms/deployment: commit allocate revert renew
+    Then "added" runs at carol
+    And "kept" has the same run as before
+    When kim shuts "web" down
+    Then deployment "web" is completed
+    And the output of "added" has no gap
+    And nothing is left at bob and carol
+
   @execution-and-resources
   Scenario: Work that takes more than its disk is ended, other work goes on
     When alice deploys

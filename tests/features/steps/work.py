@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 
-from behave import given, then, when
+from behave import given, step, then, when
 
 import feature_work
 import stored_records
@@ -139,6 +139,16 @@ def further_users(context):
     in_parallel(lambda machine: machine.start(), machines)
     for machine in machines:
         machine.connect(bob)
+
+
+@step("{provider:w} grants {user:w} these of /dms/deployment: {names}")
+def grants_more(context, provider, user, names):
+    """To a further user, whose daemon accepts the bids of the provider from now on."""
+    machines = context.cluster.machines
+    machines[provider].accept(machines[user], "/public", "/broadcast", *(f"/dms/deployment/{name}" for name in names.split()))
+    if machines[provider].peer_id() not in str(machines[user].peers()):
+        machines[user].accept(machines[provider])
+        machines[user].connect(machines[provider])
 
 
 @then("each of these has failed with its reason")
