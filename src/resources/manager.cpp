@@ -9,8 +9,7 @@ namespace {
 constexpr const char* kShares = "resources.onboarded";
 constexpr const char* kShare = "share";
 constexpr const char* kWithdrawn = "withdrawn";  // the last share that was withdrawn
-// The name in the files of earlier versions.
-constexpr const char* kReservations = "resources.promises";
+constexpr const char* kReservations = kReservationCollection;
 
 struct ReservationWire {
   std::string state;
@@ -111,7 +110,8 @@ Task<Result<void>> Manager::commit(std::string id, capability::Resources require
   Reservation reservation{.state = State::committed, .resources = required, .expires = expires};
   CO_TRY(reservation.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
   CO_TRY_VOID(co_await store_.put_value(kReservations, id, reservation));
-  reservations_.emplace(std::move(id), std::move(reservation));
+  reservations_.emplace(id, std::move(reservation));
+  tell(id, Step::reserved);
   check_invariants();
   co_return Result<void>();
 }
@@ -142,12 +142,18 @@ Task<Result<void>> Manager::drop(std::string id, State state, std::string_view w
   if (known->second.state != state)
     co_return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
   CO_TRY_VOID(co_await store_.erase(kReservations, id));
-  reservations_.erase(known);
+  forget(id);
   co_return Result<void>();
 }
 
 Task<Result<void>> Manager::uncommit(std::string id) { return drop(std::move(id), State::committed, "committed"); }
-Task<Result<void>> Manager::deallocate(std::string id) { return drop(std::move(id), State::allocated, "allocated"); }
+
+Task<Result<void>> Manager::deallocate(std::string id) {
+  Task<Result<void>> dropping = drop(id, State::allocated, "allocated");
+  const Result<void> dropped = co_await std::move(dropping);
+  if (!dropped && dropped.error().is(Errc::not_found)) tell(id, Step::not_held);
+  co_return dropped;
+}
 
 Task<Result<void>> Manager::resize(std::string id, capability::Resources required) {
   Mutex::Lock lock = co_await changing_.lock();
@@ -192,8 +198,16 @@ Task<Result<void>> Manager::erase(std::vector<std::string> ids) {
   };
   const Result<void> erased = co_await store_.transaction(std::move(change));
   if (!erased) co_return erased;
-  for (const std::string& id : ids) reservations_.erase(id);
+  for (const std::string& id : ids) forget(id);
   co_return Result<void>();
+}
+
+void Manager::forget(const std::string& id) {
+  if (reservations_.erase(id) > 0) tell(id, Step::released);
+}
+
+void Manager::tell(const std::string& id, Step step) const {
+  if (watcher_) watcher_(id, step);
 }
 
 bool Manager::counts(const Reservation& reservation) const {

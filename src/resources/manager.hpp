@@ -20,6 +20,8 @@
 //  7. It is known for good whether a share has been chosen here, be it none: an owner who has withdrawn it is not offered
 //     one again by the settings (share.hpp).
 //  8. A record that cannot be read is set aside (db/readable.hpp) and does not prevent opening.
+//  9. A Watcher, for tests and simulations, is told each reservation that begins and each that ends, be it by its
+//     expiry, once that is on disk and in memory; and each deallocate() of what is not allocated.
 //
 // Threads: one lane, which is free while the disk writes. A change that has begun is not cancelled. Cost: linear in the
 // number of reservations (at most kMaxReservations).
@@ -34,6 +36,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.hpp"
@@ -42,6 +45,9 @@
 #include "runtime/mutex.hpp"
 
 namespace dms::resources {
+
+/// In the store: a Reservation for each id. The name in the files of earlier versions.
+inline constexpr const char* kReservationCollection = "resources.promises";
 
 enum class State { committed, allocated };
 std::string_view to_string(State state);
@@ -60,6 +66,8 @@ class Manager {
  public:
   static constexpr std::size_t kMaxReservations = 4096;
   using Clock = std::function<SteadyTime()>;
+  enum class Step { reserved, released, not_held };
+  using Watcher = std::function<void(const std::string& id, Step)>;
 
   /// The store and what the clock refers to outlive the manager. Blocks: for the start of the daemon.
   static Result<std::unique_ptr<Manager>> open(db::AsyncStore& store, Clock now);
@@ -91,6 +99,8 @@ class Manager {
   [[nodiscard]] std::optional<Reservation> find(const std::string& id) const;
   /// All reservations in force.
   [[nodiscard]] std::map<std::string, Reservation> list() const;
+  /// See (9). Called on the lane.
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
 
  private:
   Manager(db::AsyncStore& store, Clock now) : store_(store), now_(std::move(now)) {}
@@ -100,6 +110,8 @@ class Manager {
   Task<Result<void>> drop_expired();
   Task<Result<void>> drop(std::string id, State state, std::string_view what);
   Task<Result<void>> erase(std::vector<std::string> ids);
+  void forget(const std::string& id);
+  void tell(const std::string& id, Step step) const;
   void check_invariants() const;
 
   db::AsyncStore& store_;
@@ -108,6 +120,7 @@ class Manager {
   std::optional<capability::Resources> share_;
   bool decided_ = false;
   std::map<std::string, Reservation> reservations_;
+  Watcher watcher_;
 };
 
 }  // namespace dms::resources

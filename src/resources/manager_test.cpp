@@ -185,6 +185,35 @@ TEST_F(ManagerTest, AStartReleasesAllButWhatIsNamed) {
   EXPECT_TRUE(manager_->find("kept"));
 }
 
+TEST_F(ManagerTest, AWatcherIsToldEachReservationAndEachEndOfOneOnce) {
+  using Step = Manager::Step;
+  std::vector<std::pair<std::string, Step>> told;
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  manager_->watch([&](const std::string& id, Step step) { told.emplace_back(id, step); });
+  const auto expect = [&](std::vector<std::pair<std::string, Step>> steps) {
+    EXPECT_EQ(std::exchange(told, {}), steps);
+  };
+  for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(commit(id, make(1, 1, 1), in(60)));
+  expect({{"a", Step::reserved}, {"b", Step::reserved}, {"c", Step::reserved}});
+  EXPECT_FALSE(commit("a", make(1, 1, 1), in(60)));
+  EXPECT_FALSE(commit("d", make(5, 1, 1), in(60)));
+  ASSERT_TRUE(allocate("a"));
+  ASSERT_TRUE(run(manager_->resize("a", make(2, 1, 1))));
+  expect({});
+  ASSERT_TRUE(deallocate("a"));
+  expect({{"a", Step::released}});
+  EXPECT_FALSE(deallocate("a"));
+  EXPECT_FALSE(deallocate("b")) << "it is committed";
+  expect({{"a", Step::not_held}, {"b", Step::not_held}});
+  ASSERT_TRUE(uncommit("b"));
+  expect({{"b", Step::released}});
+  now_ = in(60);
+  ASSERT_TRUE(commit("d", make(1, 1, 1), in(60)));
+  expect({{"c", Step::released}, {"d", Step::reserved}});
+  ASSERT_TRUE(release_all());
+  expect({{"d", Step::released}});
+}
+
 /// Random steps, restarts and time against a plain model of the same rules.
 TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
   struct Held {

@@ -44,6 +44,13 @@ Result<void> apply(FakeScript& script, std::string_view key, std::string value) 
     script.out = std::move(value);
   } else if (key == "FAKE_ERR") {
     script.err = std::move(value);
+  } else if (key == "FAKE_WRITE_SECONDS") {
+    TRY(const double seconds, number(key, value));
+    script.writes_for = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  } else if (key == "FAKE_DISK_MIB") {
+    TRY(const double mib, number(key, value));
+    if (mib < 0) return fail(Errc::invalid_argument, "{}: '{}' is less than 0", key, value);
+    script.disk_bytes = static_cast<std::uint64_t>(mib) << 20;
   } else if (key == "FAKE_START_SECONDS") {
     TRY(const double seconds, number(key, value));
     script.startup = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -75,6 +82,12 @@ LogPage page_of(const std::string& text, std::uint64_t offset, std::size_t max_b
 
 }  // namespace
 
+std::string with_run(std::string text, std::string_view run) {
+  for (std::size_t at = text.find(kRunMark); at != std::string::npos; at = text.find(kRunMark, at + run.size()))
+    text.replace(at, kRunMark.size(), run);
+  return text;
+}
+
 Result<FakeScript> Fake::choose(const Request& request) const {
   if (const auto it = scripts_.find(request.job_id); it != scripts_.end()) return it->second;
   FakeScript script = default_;
@@ -82,6 +95,8 @@ Result<FakeScript> Fake::choose(const Request& request) const {
     const auto eq = entry.find('=');
     TRY_VOID(apply(script, std::string_view(entry).substr(0, eq), entry.substr(eq + 1)));
   }
+  script.out = with_run(std::move(script.out), request.execution_id.value);
+  script.err = with_run(std::move(script.err), request.execution_id.value);
   return script;
 }
 
@@ -110,11 +125,10 @@ Task<Result<void>> Fake::start(Request request) {
   }
   ++started_;
   if (host_->begins) host_->begins(work.request);
-  work.result.out = work.script.out;
-  work.result.err = work.script.err;
   work.left = work.script.runs_for.value_or(0ns);
   work.since = lane_.now();
-  run->result = work.result;
+  run->state = State::running;
+  write_what_is_due(*run);
   run->changed_state(State::running);
   metrics_.running.add();
   nursery_.spawn(live(run));
@@ -147,8 +161,27 @@ Task<void> Fake::live(RunPtr run) {
   }
 }
 
+/// Until it ends. The end may be earlier than it is seen.
+void Fake::write_what_is_due(Run& run) const {
+  const FakeScript& script = run.work.script;
+  if (run.over || run.stopping || run.state == State::pending) return;
+  Duration ran = script.runs_for.value_or(0ns) - run.work.left;
+  if (run.state == State::running) ran += run.work.ended_at.value_or(lane_.now()) - run.work.since;
+  const double part = script.writes_for > 0ns && ran < script.writes_for
+                          ? static_cast<double>(ran.count()) / static_cast<double>(script.writes_for.count())
+                          : 1;
+  const auto write = [part](std::string& written, const std::string& text) {
+    const auto due = static_cast<std::size_t>(part * static_cast<double>(text.size()));
+    if (due > written.size()) written = text.substr(0, due);
+  };
+  write(run.work.result.out, script.out);
+  write(run.work.result.err, script.err);
+  run.result = run.work.result;
+}
+
 void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   if (run.over) return;
+  write_what_is_due(run);
   const bool ran = run.state != State::pending;
   ExecutionResult& result = run.work.result;
   result.exit_code = exit_code;
@@ -209,6 +242,7 @@ Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
   CO_TRY(RunPtr run, find_ended(id));
   if (run->over) co_return Result<void>();
   if (!host_->stops) co_return co_await until_over(run);
+  write_what_is_due(*run);
   if (!std::exchange(run->stopping, true)) run->work.result.out += run->work.script.last_words;
   if (run->work.script.ignores_term) {
     Result<void> ended = co_await with_timeout(grace, until_over(run));
@@ -250,6 +284,7 @@ Task<Result<void>> Fake::remove(ExecutionId id) {
 
 Task<Result<Logs>> Fake::logs(ExecutionId id, std::size_t tail_bytes) {
   CO_TRY(RunPtr run, find<Run>(id));
+  write_what_is_due(*run);
   Logs logs;
   logs.out = tail(run->result.out, tail_bytes);
   logs.err = tail(run->result.err, tail_bytes);
@@ -266,9 +301,18 @@ Task<Result<Stats>> Fake::stats(ExecutionId id) {
   co_return stats;
 }
 
+Task<Result<std::optional<Elsewhere>>> Fake::written_elsewhere(ExecutionId id) {
+  const Result<RunPtr> run = find<Run>(id);
+  if (!run || (*run)->work.script.disk_bytes == 0) co_return host_->written_elsewhere;
+  Elsewhere written;
+  written.bytes = (*run)->work.script.disk_bytes;
+  co_return written;
+}
+
 Task<Result<LogPage>> Fake::read_log(ExecutionId id, LogStream stream, std::uint64_t offset, std::size_t max_bytes) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (!host_->logs_readable) co_return fail(Errc::io, "the log cannot be read");
+  write_what_is_due(*run);
   LogPage page = page_of(stream == LogStream::out ? run->result.out : run->result.err, offset, max_bytes);
   page.ended = run->over;
   co_return std::move(page);

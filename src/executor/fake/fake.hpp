@@ -1,8 +1,11 @@
 // The scripted executor of the simulation: runs that take virtual time and end as scripted. Also the "null" type.
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
-// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM),
-// so that an ensemble can choose; the default script. It starts no process and writes no file; FakeHost::begins may.
+// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_WRITE_SECONDS, FAKE_DISK_MIB, FAKE_START_SECONDS,
+// FAKE_START_ERROR, FAKE_IGNORE_TERM, FAKE_HEALTHY_AFTER, FAKE_UNHEALTHY_AFTER), so that an ensemble can choose; the
+// default script. It starts no process and writes no file; FakeHost::begins may.
+//
+// kRunMark in FAKE_OUT and FAKE_ERR is replaced by the name of the run, so that the outputs of two runs differ.
 //
 // The work runs on a FakeHost, which stands for the machine: it outlives a Fake that is closed, and the next one takes
 // the work up with recover(). What would have ended meanwhile has ended then, at its time.
@@ -26,17 +29,23 @@ struct FakeScript {
   std::optional<std::string> start_error;  // set: start() fails with it
   std::optional<Duration> runs_for = 1s;   // not set: until it is stopped
   int exit_code = 0;
-  std::string out;  // written at the start of the run
+  std::string out;  // written from the start of the run on
   std::string err;
+  Duration writes_for = 0ns;                // of running time, evenly; 0: all at once
   bool ignores_term = false;                // stop() has to wait for the grace
   std::string last_words;                   // written to its output when it is told to stop
   Duration healthy_after = 0ns;             // of running time: until then exec() ends with 1 and probe() fails
   std::optional<Duration> unhealthy_after;  // from then on they fail again
   std::uint64_t memory_bytes = 0;           // used while it runs
+  std::uint64_t disk_bytes = 0;             // as Executor::written_elsewhere() says, until the run is removed
   bool counts_cpu = true;                   // false: as an engine that does not count processor time
   Duration check_takes = 0ns;               // how long exec() and probe() take
   int http_status = 200;                    // of its answers
 };
+
+inline constexpr std::string_view kRunMark = "@RUN@";
+/// The text with the name of the run in the place of each mark.
+std::string with_run(std::string text, std::string_view run);
 
 /// The executions of a machine, whether a daemon runs or not.
 struct FakeHost {
@@ -64,7 +73,7 @@ struct FakeHost {
   int giving_now = 0;                          // calls of take_files() that have not returned
   std::vector<std::filesystem::path> given;    // the folders of take_files()
   std::string unenforced;                      // what Fake::unenforced() says
-  std::optional<Elsewhere> written_elsewhere;  // by each execution
+  std::optional<Elsewhere> written_elsewhere;  // by each execution that no script says it of
 };
 
 class Fake final : public ExecutorBase {
@@ -93,9 +102,7 @@ class Fake final : public ExecutorBase {
   Task<Result<LogPage>> read_kept_log(std::filesystem::path results_dir, LogStream stream, std::uint64_t offset,
                                       std::size_t max_bytes) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
-  Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId /*id*/) override {
-    co_return host_->written_elsewhere;
-  }
+  Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
   /// Connected if the script answers on the port.
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
@@ -113,6 +120,7 @@ class Fake final : public ExecutorBase {
   Task<void> live(RunPtr run);
   void end(Run& run, int exit_code, std::string error, bool killed);
   [[nodiscard]] bool healthy(const Run& run) const;
+  void write_what_is_due(Run& run) const;
 
   Lane& lane_;
   std::string type_;

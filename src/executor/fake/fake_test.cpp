@@ -129,6 +129,44 @@ TEST_F(FakeTest, PausedTimeDoesNotCount) {
   EXPECT_EQ(world_.now() - before, 110s);
 }
 
+TEST_F(FakeTest, WritesEvenlyForAPartOfItsTime) {
+  ASSERT_TRUE(start({"FAKE_SECONDS=20", "FAKE_WRITE_SECONDS=10", "FAKE_OUT=@RUN@12345678@RUN@", "FAKE_ERR=abcde"}));
+  const auto written = [&](LogStream stream) {
+    const Result<LogPage> page = run(fake_.read_log(id_, stream, 0, 100));
+    return page ? page->data : page.error().to_string();
+  };
+  EXPECT_EQ(written(LogStream::out), "");
+  world_.run_for(5s);
+  EXPECT_EQ(written(LogStream::out), "e1234");
+  EXPECT_EQ(written(LogStream::err), "ab");
+  ASSERT_TRUE(run(fake_.pause(id_)));
+  world_.run_for(5s);
+  EXPECT_EQ(written(LogStream::out), "e1234");
+  ASSERT_TRUE(run(fake_.resume(id_)));
+  world_.run_for(6s);
+  EXPECT_EQ(run(fake_.logs(id_, 100))->out, "e12345678e");
+  EXPECT_EQ(run(fake_.wait(id_))->err, "abcde");
+  EXPECT_FALSE(start({"FAKE_WRITE_SECONDS=long"}));
+}
+
+TEST_F(FakeTest, WhatIsStoppedHasWrittenWhatWasDue) {
+  ASSERT_TRUE(start({"FAKE_SECONDS=-1", "FAKE_WRITE_SECONDS=10", "FAKE_OUT=0123456789"}));
+  world_.run_for(3s);
+  ASSERT_TRUE(run(fake_.stop(id_, 1s)));
+  world_.run_for(10s);
+  EXPECT_EQ(run(fake_.wait(id_))->out, "012");
+  EXPECT_EQ(run(fake_.read_log(id_, LogStream::out, 0, 100))->data, "012");
+}
+
+TEST_F(FakeTest, SaysWhatItTakesOfTheDisk) {
+  ASSERT_TRUE(start());
+  EXPECT_FALSE(run(fake_.written_elsewhere(id_))->has_value());
+  ASSERT_TRUE(run(fake_.remove(id_)));
+  ASSERT_TRUE(start({"FAKE_DISK_MIB=4"}));
+  EXPECT_EQ((**run(fake_.written_elsewhere(id_))).bytes, 4u << 20);
+  EXPECT_FALSE(run(fake_.start(request({"FAKE_DISK_MIB=-1"}, "other"))));
+}
+
 TEST_F(FakeTest, ReportsItsExecutions) {
   ASSERT_TRUE(start());
   EXPECT_FALSE(start());
