@@ -72,6 +72,7 @@ Machine& Cluster::add(std::string name, double cores, std::uint64_t gib) {
   machine.size_ =
       size_of(std::max(cores, 1.0), std::max<std::uint64_t>(gib, 1) * kGiB, std::max<std::uint64_t>(gib, 1) * kGiB);
   if (cores > 0) machine.share_ = machine.size_;
+  machine.work_dir_ = folder_ / machine.name_;
   machine.disk_ = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   trust(machine);
   return machine;
@@ -101,10 +102,12 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   machine.executor_ = std::make_unique<executor::Fake>(runtime.lane, "null", executor::FakeScript{}, machine.work_);
   machine.store_ = std::make_unique<db::AsyncStore>(runtime.lane, std::move(*machine.disk_));
   machine.store_->set_write_fault([&machine]() -> Result<void> {
-    if (machine.disk_full_ && machine.up()) return fail(Errc::io, "no space left on device");
-    return {};
+    if (!machine.disk_full_ || !machine.up()) return {};
+    ++machine.refused_writes_;
+    return fail(Errc::io, "no space left on device");
   });
   CO_TRY(machine.resources_, resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->now(); }));
+  if (machine.opened_) machine.opened_(*machine.resources_);
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
     CO_TRY_VOID(co_await machine.resources_->onboard(machine.share_, machine.size_));
   CO_TRY(machine.network_, join(machine));
@@ -122,7 +125,7 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   services.interfaces = [] { return Result<std::vector<hardware::Interface>>(); };
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;
-  options.work_dir = folder_ / machine.name_;
+  options.work_dir = machine.work_dir();
   CO_TRY(machine.node_,
          co_await node::Node::start(std::move(services), machine.key_, machine.capabilities_, std::move(options)));
   CO_TRY(machine.user_, machine.node_->root().create_child("user"));

@@ -47,9 +47,16 @@ class Machine {
   /// What each of its runs does as it begins.
   void on_run(std::function<void(const executor::Request&)> begins) { work_->begins = std::move(begins); }
   [[nodiscard]] resources::Manager& resources() { return *resources_; }
-  /// What it offers, and what of it is reserved.
+  /// What it offers, and what of it is reserved: as its daemon says, and as it is stored, also while no daemon runs.
   [[nodiscard]] const capability::Resources& share() const { return share_; }
   [[nodiscard]] std::map<std::string, resources::Reservation> reserved() const { return resources_->list(); }
+  [[nodiscard]] db::Store& stored() { return store_ ? store_->blocking() : *disk_; }
+  /// Called at each start of the daemon with what it has stored, before anything is changed.
+  void on_ledger(std::function<void(resources::Manager&)> opened) { opened_ = std::move(opened); }
+  /// Writes that the full disk has refused so far.
+  [[nodiscard]] std::uint64_t refused_writes() const { return refused_writes_; }
+  /// Where its node keeps files.
+  [[nodiscard]] const std::filesystem::path& work_dir() const { return work_dir_; }
   /// An actor of the machine's user.
   [[nodiscard]] actor::Actor& user() { return *user_; }
   [[nodiscard]] network::Network& network() { return *network_; }
@@ -67,6 +74,9 @@ class Machine {
   capability::Resources share_;
   int boots_ = 1;
   bool disk_full_ = false;
+  std::uint64_t refused_writes_ = 0;
+  std::filesystem::path work_dir_;
+  std::function<void(resources::Manager&)> opened_;
   Duration clock_ahead_{};
   SimNode* host_ = nullptr;
   std::unique_ptr<db::Store> disk_;        ///< while the machine is down

@@ -12,26 +12,36 @@ namespace {
 
 constexpr Duration kMoment = 5s;           // in which a deployment is placed: half of the cancels come as soon
 constexpr Duration kShortestHealth = 10s;  // of a run
+constexpr double kReaders = 0.3;           // share of the deployments of which the output is read while they run
 
 double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 json::Array& environment(jobs::Allocation& allocation) { return allocation.execution.params["environment"].as_array(); }
 
 std::string output_of(Random& random, std::size_t number, const std::string& name) {
-  return fmt::format("{}/{} {}\n", number, name, encode(Base::hex, random.bytes(16 + random.below(64))));
+  return fmt::format("{} {}/{} {}\n", executor::kRunMark, number, name,
+                     encode(Base::hex, random.bytes(16 + random.below(64))));
 }
 
-jobs::Allocation make_allocation(const std::string& name, bool service, double cores, std::uint64_t mib, double seconds,
-                                 const std::string& output) {
-  const jobs::Ensemble one =
-      one_task(cores, mib, {{"FAKE_SECONDS", fmt::format("{:.3f}", service ? -1 : seconds)}, {"FAKE_OUT", output}});
+}  // namespace
+
+std::string errors_of(const std::string& output) { return "on stderr: " + output; }
+
+/// It writes for most of its time, and takes of its disk what its files may leave.
+jobs::Allocation Planner::make_allocation(const std::string& name, bool service, double cores, std::uint64_t mib,
+                                          double seconds, const std::string& output) const {
+  const std::uint64_t files = static_cast<std::uint64_t>(scenario_.largest_file) * 4 / 1024 + 1;
+  const jobs::Ensemble one = one_task(cores, mib,
+                                      {{"FAKE_SECONDS", fmt::format("{:.3f}", service ? -1 : seconds)},
+                                       {"FAKE_WRITE_SECONDS", fmt::format("{:.3f}", 0.8 * seconds)},
+                                       {"FAKE_DISK_MIB", fmt::format("{}", mib - std::min(mib, files))},
+                                       {"FAKE_OUT", output},
+                                       {"FAKE_ERR", errors_of(output)}});
   jobs::Allocation made = one.allocations.at("task");
   made.dns_name = name;
   if (service) made.type = jobs::AllocationType::service;
   return made;
 }
-
-}  // namespace
 
 bool is_ended(const std::string& state) { return state == "Completed" || state == "Failed"; }
 
@@ -68,6 +78,7 @@ std::shared_ptr<Order> Planner::plan(std::size_t number, SteadyTime at) {
   if (chance(extras_, scenario_.cancels))
     order->cancel_after = chance(extras_, 0.5) ? between(extras_, 0s, kMoment)
                                                : between(extras_, kMoment, std::max(longest, 2 * kMoment));
+  if (chance(readers_, kReaders)) order->read_after = between(readers_, kMoment, std::max(longest, 2 * kMoment));
   return order;
 }
 
@@ -157,8 +168,10 @@ void Planner::add_change(Order& order, bool service, std::size_t number) {
   const auto alone = change.ensemble.allocations.find("c");
   if (alone != change.ensemble.allocations.end() && chance(extras_, 0.5)) {
     change.allocation = "c";
-    for (json::Value& entry : environment(alone->second))
+    for (json::Value& entry : environment(alone->second)) {
       if (entry.as_string().starts_with("FAKE_OUT=")) entry = json::Value("FAKE_OUT=" + change.output);
+      if (entry.as_string().starts_with("FAKE_ERR=")) entry = json::Value("FAKE_ERR=" + errors_of(change.output));
+    }
   } else {
     change.allocation = "d";
     const double seconds = in_seconds(between(extras_, 1s, std::max<Duration>(scenario_.longest_task, 2s)));

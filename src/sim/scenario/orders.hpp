@@ -27,13 +27,14 @@ struct Order {
   SteadyTime at;
   protocol::NewDeploymentRequest request;
   std::vector<File> uploads;                   ///< to the user's node, before the request
-  std::map<std::string, std::string> outputs;  ///< of its tasks
+  std::map<std::string, std::string> outputs;  ///< of its tasks, with executor::kRunMark
   std::map<std::string, File> results;         ///< of its tasks, each at kResultPath
   bool exclusive = false;
   Duration starts{};                       ///< what its starts take together
   std::optional<SteadyTime> shut_down_at;  ///< a service
   std::optional<Duration> cancel_after;    ///< it is taken: its user shuts it down, whatever it does
   std::optional<Change> change;
+  std::optional<Duration> read_after;  ///< it is taken: its user has the output so far brought
 
   // What has become of it
   std::string id;
@@ -51,15 +52,21 @@ struct Order {
 };
 
 inline constexpr std::string_view kResultPath = "out";
+/// What the work prints on stderr, beside this output.
+[[nodiscard]] std::string errors_of(const std::string& output);
 
 [[nodiscard]] bool is_ended(const std::string& state);
 
 class Planner {
  public:
   /// `random` is the one of the simulation. What Scenario has beside tasks, services and dependencies is drawn from
-  /// another, and checks from a third, so that they change nothing else.
+  /// another, checks from a third, and who reads output early from a fourth, so that they change nothing else.
   Planner(const Scenario& scenario, Random& random)
-      : scenario_(scenario), random_(random), extras_(scenario.seed ^ 0xf11e), checks_(scenario.seed ^ 0xc4ec) {}
+      : scenario_(scenario),
+        random_(random),
+        extras_(scenario.seed ^ 0xf11e),
+        checks_(scenario.seed ^ 0xc4ec),
+        readers_(scenario.seed ^ 0x4ead) {}
 
   [[nodiscard]] std::shared_ptr<Order> plan(std::size_t number, SteadyTime at);
 
@@ -70,12 +77,15 @@ class Planner {
   void add_checks(Order& order);
   void add_change(Order& order, bool service, std::size_t number);
   void set_policies(const Order& order, jobs::Ensemble& ensemble) const;
+  [[nodiscard]] jobs::Allocation make_allocation(const std::string& name, bool service, double cores, std::uint64_t mib,
+                                                 double seconds, const std::string& output) const;
   [[nodiscard]] File file();
 
   const Scenario& scenario_;
   Random& random_;
   SeededRandom extras_;
   SeededRandom checks_;
+  SeededRandom readers_;
 };
 
 /// Uniform in [least, most).

@@ -82,6 +82,27 @@ TEST(Orders, AChangeLeavesTheOtherAllocationsAsTheyAre) {
   EXPECT_EQ(changed, (std::set<std::string>{"c", "d"}));
 }
 
+TEST(Orders, PrintOnBothStreams) {
+  std::size_t tasks = 0;
+  std::size_t readers = 0;
+  for (const auto& order : plan(with_everything())) {
+    readers += order->read_after ? 1 : 0;
+    std::map<std::string, std::string> expected = order->outputs;
+    const jobs::Ensemble& ensemble = order->change ? order->change->ensemble : order->request.ensemble;
+    if (order->change && !order->change->output.empty()) expected[order->change->allocation] = order->change->output;
+    for (const auto& [name, output] : expected) {
+      ++tasks;
+      std::set<std::string> entries;
+      for (const json::Value& entry : ensemble.allocations.at(name).execution.params.at("environment").as_array())
+        entries.insert(entry.as_string());
+      EXPECT_TRUE(entries.contains("FAKE_OUT=" + output)) << output;
+      EXPECT_TRUE(entries.contains("FAKE_ERR=" + errors_of(output))) << output;
+    }
+  }
+  EXPECT_GT(tasks, 50U);
+  EXPECT_GT(readers, 5U);
+}
+
 TEST(Orders, WhatIsAddedToThemChangesNothingElse) {
   const auto plain = plan(Scenario());
   Scenario files;

@@ -56,6 +56,7 @@ void Simulation::make_machines() {
   }
   for (const auto& machine : cluster_.machines()) {
     causes_.add(machine->peer(), machine->name());
+    checkers_.watch(*machine);
     machine->on_run([this, at = machine.get()](const executor::Request& request) { begins(*at, request); });
   }
   cluster_.substrate().set_latency(scenario_.latency);
@@ -277,6 +278,7 @@ void Simulation::poll() {
   }
   for (const std::shared_ptr<Order>& order : orders_) {
     if (order->id.empty() || is_ended(order->state)) continue;
+    if (order->state.empty()) checkers_.deploys(order->id, user(order->user));
     if (order->state.empty() && order->exclusive) checkers_.add_exclusive(order->id);
     if (const auto found = known.find(order->id); found != known.end()) learn(*order, found->second);
   }
@@ -363,6 +365,7 @@ void Simulation::conclude() {
 }
 
 void Simulation::begins(const Machine& machine, const executor::Request& request) {
+  checkers_.begins(machine, request.execution_id);
   const FileWork done = do_file_work(request);
   report_.inputs += done.read;
   for (const std::string& fault : done.faults)
@@ -384,24 +387,28 @@ Cause Simulation::cause(const Order& order, const protocol::AllocationState& sta
 }
 
 void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusReply& status) {
-  for (const auto& [name, expected] : order.outputs) {
+  for (const auto& [name, output] : order.outputs) {
     const auto allocation = status.allocations.find(name);
     if (allocation == status.allocations.end() || !is_honest_end(allocation->second)) continue;
     protocol::DeploymentLogsRequest request;
     request.ensemble_id = order.id;
     request.allocation_name = name;
     const auto reply = cluster_.call(user(order.user), protocol::kDeploymentLogs, request);
-    const Result<std::string> found =
-        reply ? read_file(std::filesystem::path(reply->written_to) / "stdout.log", kMaxOutput)
-              : fail(Errc::not_found, "no reply");
-    if (found && *found == expected) {
+    const std::string expected = executor::with_run(output, allocation->second.incarnation);
+    std::string wrong;
+    for (const auto& [file, text] : {std::pair("stdout.log", expected), std::pair("stderr.log", errors_of(expected))}) {
+      const Result<std::string> found = reply ? read_file(std::filesystem::path(reply->written_to) / file, kMaxOutput)
+                                              : fail(Errc::not_found, "no reply");
+      if (found && *found == text) continue;
+      wrong += fmt::format(", {} has {} of {} bytes", file, found ? found->size() : 0, text.size());
+    }
+    if (wrong.empty()) {
       ++report_.outputs;
       continue;
     }
     if (may_lack_output(order, allocation->second)) continue;
     report_.add(seconds(), "output is complete",
-                fmt::format("{} of {} on {}: {} of {} bytes", name, order.id, allocation->second.peer,
-                            found ? found->size() : 0, expected.size()));
+                fmt::format("{} of {} on {}{}", name, order.id, allocation->second.peer, wrong));
   }
 }
 

@@ -51,6 +51,18 @@ Task<void> cancel(actor::Actor& user, actor::Handle node, std::shared_ptr<Order>
   if (reply && reply->error.contains("already")) order->cancelled_in.clear();  // it has just ended by itself
 }
 
+/// While it runs, or not: what comes is compared with what is printed (outputs.hpp).
+Task<void> read_output(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order) {
+  const Result<void> slept = co_await sleep_for(*order->read_after);
+  if (!slept) co_return;
+  for (const auto& [name, allocation] : order->request.ensemble.allocations) {
+    protocol::DeploymentLogsRequest request;
+    request.ensemble_id = order->id;
+    request.allocation_name = name;
+    const auto ignored = co_await call(user, protocol::kDeploymentLogs, node, request);
+  }
+}
+
 using Runs = std::map<std::string, std::string>;  // allocation -> incarnation
 
 /// The runs that the change has to leave alone, without those that a failed check may restart.
@@ -133,6 +145,7 @@ Task<void> submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order>
   order->id = *id;
   if (order->cancel_after) user.spawn(cancel(user, node, order));
   if (order->change) user.spawn(update(user, node, order));
+  if (order->read_after) user.spawn(read_output(user, node, order));
 }
 
 Task<void> shut_down(actor::Actor& user, actor::Handle node, std::string id) {
