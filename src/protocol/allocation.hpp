@@ -53,8 +53,10 @@ constexpr bool is_final(AllocationStatus s) {
 struct Ack {
   bool ok = false;
   std::string error;
+  bool in_progress = false;  ///< neither done nor refused: it goes on, and the request can be repeated
   static constexpr auto json_fields() {
-    return std::tuple(json::field("OK", &Ack::ok), json::field("Error", &Ack::error));
+    return std::tuple(json::field("OK", &Ack::ok), json::field("Error", &Ack::error),
+                      json::field("InProgress", &Ack::in_progress, json::omit_empty));
   }
 };
 

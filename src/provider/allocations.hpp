@@ -17,9 +17,10 @@
 //     agree.
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
 //  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(),
-//     is tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
-//     No call waits for longer than kLongestAnswer, for an executor that hangs: what it began goes on. Each request
-//     that waits takes a place of its sender (actor/rate_limiter.hpp), which repeats it and renews leases meanwhile.
+//     is tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first; so
+//     do those of (6). A request waits while its reply can still be read, for kLongestAnswer at most: what it began
+//     goes on, and the reply says so (Ack::in_progress). Each request that waits takes a place of its sender
+//     (actor/rate_limiter.hpp), which repeats it and renews leases meanwhile.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
@@ -44,8 +45,10 @@ namespace dms::provider {
 /// Bytes of the allocations of one reply, about: a message has more, and at least one is in each.
 inline constexpr std::size_t kListedBytes = 512 * 1024;
 
-/// Then nobody waits for the reply any more.
+/// No request lives longer.
 inline constexpr Duration kLongestAnswer = protocol::kRevert.timeout;
+/// What is kept of a request's lifetime for its reply to arrive; of a short one, a quarter.
+inline constexpr Duration kReplyTravels = 1s;
 
 class Allocations {
  public:
@@ -78,6 +81,10 @@ class Allocations {
   Task<Result<void>> release(AllocationKey key, SteadyTime until);
   /// Releases what ended Services::retention ago, and what could not be released before.
   Task<void> sweep();
+  /// Until when a reply can be read.
+  [[nodiscard]] SteadyTime answer_until(const actor::Envelope& request) const;
+  /// `done` is the outcome of what was requested; Errc::deadline_exceeded: it goes on.
+  [[nodiscard]] static protocol::Ack ack_of(const Result<void>& done);
   /// An orchestrator has sent an accepted request, or its host has answered.
   Task<void> heard_from(did::Did owner);
   Task<void> close();
@@ -122,12 +129,11 @@ class Allocations {
   [[nodiscard]] std::vector<AllocationPtr> of_ensemble(const EnsembleKey& ensemble) const;
   [[nodiscard]] std::vector<AllocationPtr> renewable(const protocol::RenewRequest& request,
                                                      const std::vector<AllocationPtr>& held) const;
-  Task<Result<void>> stop(AllocationKey key, std::string incarnation);
-  Task<void> stop_into(AllocationPtr allocation, std::shared_ptr<std::optional<Result<void>>> outcome);
-  static std::unexpected<Error> goes_on(std::string_view what, std::string_view id);
+  using Outcome = std::shared_ptr<std::optional<Result<void>>>;
+  Task<Result<void>> stop(AllocationKey key, std::string incarnation, SteadyTime until);
+  Task<void> stop_into(AllocationPtr allocation, Outcome outcome);
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
-  Task<void> release_into(AllocationKey key, AllocationPtr allocation,
-                          std::shared_ptr<std::optional<Result<void>>> outcome);
+  Task<void> release_into(AllocationKey key, AllocationPtr allocation, Outcome outcome);
   Task<void> release_logged(AllocationKey key);
   Task<void> end_packing(std::filesystem::path run);
   Task<Result<void>> free_resources(std::string name);
@@ -154,7 +160,8 @@ class Allocations {
   std::set<AllocationKey> creating_;
   std::map<AllocationKey, std::size_t> bytes_;  ///< of the requests of both, as they are kept
   std::set<AllocationKey> releasing_;
-  std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
+  std::map<AllocationPtr, Outcome> stopping_;  ///< what requests to end a run wait for
+  std::set<EnsembleKey> ensembles_;            ///< whose behaviours are registered
   Notify released_;
   Notify stopped_;
   Mutex counting_;       ///< held by the allocation whose disk is counted

@@ -5,6 +5,8 @@
 
 namespace dms::provider {
 
+using protocol::Ack;
+
 namespace {
 
 constexpr Duration kTakeTime = 1min;
@@ -18,8 +20,15 @@ capability::Resources kept(const Allocation& allocation) {
 
 }  // namespace
 
-std::unexpected<Error> Allocations::goes_on(std::string_view what, std::string_view id) {
-  return fail(Errc::deadline_exceeded, "{} is still being {}, which goes on", id, what);
+SteadyTime Allocations::answer_until(const actor::Envelope& request) const {
+  const Lane& lane = parts_.services.lane;
+  const Duration left = std::max(request.expiry() - lane.unix_now(), Duration(0));
+  return lane.now() + std::min(left - std::min(kReplyTravels, left / 4), kLongestAnswer);
+}
+
+Ack Allocations::ack_of(const Result<void>& done) {
+  if (done) return Ack{.ok = true};
+  return Ack{.error = done.error().to_string(), .in_progress = done.error().is(Errc::deadline_exceeded)};
 }
 
 Task<Result<void>> Allocations::release(AllocationKey key) {
@@ -30,22 +39,21 @@ Task<Result<void>> Allocations::release(AllocationKey key, SteadyTime until) {
   Lane& lane = parts_.services.lane;
   const ScopedTimer timer(lane, until, [this] { released_.notify_all(); });
   while (releasing_.contains(key) && lane.now() < until) (void)co_await released_.wait_shielded();
-  if (releasing_.contains(key)) co_return goes_on("removed", key.id);
+  if (releasing_.contains(key)) co_return fail(Errc::deadline_exceeded, "{} is still being removed", key.id);
   const auto found = allocations_.find(key);
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
   if (found == allocations_.end()) co_return Result<void>();
-  auto outcome = std::make_shared<std::optional<Result<void>>>();
+  const auto outcome = std::make_shared<std::optional<Result<void>>>();
   releasing_.insert(key);
   count();
   work_.spawn(release_into(key, found->second, outcome));
   while (!outcome->has_value() && lane.now() < until) (void)co_await released_.wait_shielded();
-  if (!outcome->has_value()) co_return goes_on("removed", key.id);
+  if (!outcome->has_value()) co_return fail(Errc::deadline_exceeded, "{} is still being removed", key.id);
   co_return std::move(**outcome);
 }
 
 /// A task of this node, which close() ends: it may take as long as a job has left files.
-Task<void> Allocations::release_into(AllocationKey key, AllocationPtr allocation,
-                                     std::shared_ptr<std::optional<Result<void>>> outcome) {
+Task<void> Allocations::release_into(AllocationKey key, AllocationPtr allocation, Outcome outcome) {
   Result<void> done = co_await release_now(key, std::move(allocation));
   releasing_.erase(key);
   count();

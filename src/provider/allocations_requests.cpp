@@ -93,38 +93,46 @@ void Allocations::lease_over(const std::string& name) {
 
 Task<Ack> Allocations::shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope) {
   const AllocationKey key{envelope.from.did, request.allocation_id};
+  const SteadyTime until = answer_until(envelope);
   co_await heard_from(envelope.from.did);
   Result<void> done;
   if (request.keep)
-    done = co_await stop(key, request.incarnation);
+    done = co_await stop(key, request.incarnation, until);
   else if (request.incarnation.empty() || is_current(key, request.incarnation))
-    done = co_await release(key);
-  if (!done) co_return Ack{.error = done.error().to_string()};
-  co_return Ack{.ok = true};
+    done = co_await release(key, until);
+  co_return ack_of(done);
 }
 
-/// The task is one of this node, which ends before its allocations do; the request may be given up before.
-Task<Result<void>> Allocations::stop(AllocationKey key, std::string incarnation) {
+/// The task is one of this node, which ends before its allocations do; the request may be given up before. It ends
+/// whatever run comes, so that those who ask meanwhile wait for the same.
+Task<Result<void>> Allocations::stop(AllocationKey key, std::string incarnation, SteadyTime until) {
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
   Lane& lane = parts_.services.lane;
-  const SteadyTime until = lane.now() + kLongestAnswer;
   const ScopedTimer timer(lane, until, [this] { stopped_.notify_all(); });
-  auto outcome = std::make_shared<std::optional<Result<void>>>();
+  Outcome outcome;
   {
     CO_TRY(AllocationPtr allocation, find(key));
     if (!incarnation.empty() && !is_current(key, incarnation))
       co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, kMaxId));
-    work_.spawn(stop_into(std::move(allocation), outcome));
+    if (const auto stopping = stopping_.find(allocation); stopping != stopping_.end()) {
+      outcome = stopping->second;
+    } else {
+      outcome = std::make_shared<std::optional<Result<void>>>();
+      stopping_.emplace(allocation, outcome);
+      work_.spawn(stop_into(std::move(allocation), outcome));
+    }
   }
   while (!outcome->has_value() && lane.now() < until) (void)co_await stopped_.wait_shielded();
-  if (!outcome->has_value()) co_return goes_on("stopped", key.id);
-  co_return std::move(**outcome);
+  if (!outcome->has_value())
+    co_return fail(Errc::deadline_exceeded, "{} is still being stopped: its executor has not ended it yet", key.id);
+  co_return **outcome;
 }
 
-Task<void> Allocations::stop_into(AllocationPtr allocation, std::shared_ptr<std::optional<Result<void>>> outcome) {
+Task<void> Allocations::stop_into(AllocationPtr allocation, Outcome outcome) {
   Result<void> stopped = co_await allocation->stop();
   if (!stopped) log::info("provider", "stopping {}: {}", allocation->record().id, stopped.error().to_string());
   outcome->emplace(std::move(stopped));
+  stopping_.erase(allocation);
   stopped_.notify_all();
 }
 

@@ -254,17 +254,21 @@ TEST_F(AllocationsTest, NoRequestWaitsForAnExecutorThatHangsAndTheReleaseGoesOn)
   ASSERT_TRUE(start(alice, made.allocations.at("task"))->ok);
   host->stops = false;
   const SteadyTime begun = node.lane().now();
-  const actor::Envelope envelope = from(alice);
   const protocol::AllocationShutdownRequest keeps{"e_task", "", true};
-  const protocol::Ack stopped = run(allocations.shutdown(keeps, envelope));
-  EXPECT_NE(stopped.error.find("e_task is still being stopped"), std::string::npos) << stopped.error;
-  EXPECT_EQ(node.lane().now() - begun, kLongestAnswer);
+  for (int i = 1; i <= 2; ++i) {
+    const actor::Envelope envelope = from(alice);
+    const protocol::Ack stopped = run(allocations.shutdown(keeps, envelope));
+    EXPECT_NE(stopped.error.find("e_task is still being stopped"), std::string::npos) << stopped.error;
+    EXPECT_TRUE(stopped.in_progress);
+    EXPECT_EQ(node.lane().now() - begun, i * kLongestAnswer);
+    EXPECT_EQ(host->stopping_now, 1) << "both wait for the same stop";
+  }
   for (int i = 0; i < 2; ++i) {
     const Result<void> released = run(allocations.release({alice.did(), "e_task"}));
     ASSERT_FALSE(released);
     EXPECT_TRUE(released.error().is(Errc::deadline_exceeded)) << released.error().to_string();
   }
-  EXPECT_EQ(node.lane().now() - begun, 3 * kLongestAnswer);
+  EXPECT_EQ(node.lane().now() - begun, 4 * kLongestAnswer);
   EXPECT_TRUE(allocations.exists({alice.did(), "e_task"}));
   w.settle(5min);
   expect_clean();

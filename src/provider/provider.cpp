@@ -85,7 +85,7 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
   // With incarnations, it reverts those alone: bids and reservations may be of a later attempt.
   if (request.incarnations.empty()) bids_.withdraw(ensemble);
   Result<void> done;
-  const SteadyTime until = services_.lane.now() + kLongestAnswer;  // of all together
+  const SteadyTime until = allocations_.answer_until(envelope);  // of all together
   for (const std::string& name : request.allocations) {
     const AllocationKey key = allocation_key(ensemble, name);
     const auto named = request.incarnations.find(name);
@@ -99,8 +99,7 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
     if (!released && done) done = released;
   }
   co_await allocations_.heard_from(ensemble.owner);
-  if (!done) co_return Ack{.error = done.error().to_string()};
-  co_return Ack{.ok = true};
+  co_return Allocations::ack_of(done);
 }
 
 Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {

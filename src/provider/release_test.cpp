@@ -43,7 +43,9 @@ TEST_F(ReleaseTest, AReleaseThatTakesLongHoldsUpNothing) {
   begin({.runs_for = 1s});
   w.settle(5s);
   host->giving = 24h;
-  EXPECT_FALSE(shutdown()) << "the request is given up before";
+  const Result<protocol::Ack> asked = shutdown();
+  ASSERT_TRUE(asked) << "before the request expires: " << asked.error().to_string();
+  EXPECT_TRUE(asked->in_progress) << asked->error;
   ASSERT_EQ(host->giving_now, 1);
   ASSERT_TRUE(call(bob, protocol::kBidRequest, bid_request("other")));
   EXPECT_EQ(provider->bids(), 1U);

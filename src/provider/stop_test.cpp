@@ -61,7 +61,9 @@ TEST_F(StopTest, AStopGoesOnAfterARestartOfTheDaemon) {
   executor::FakeScript stubborn = kServiceWithLastWords;
   stubborn.ignores_term = true;
   begin(stubborn);
-  EXPECT_FALSE(stop(incarnation, 2s)) << "it has 10 s";
+  const Result<protocol::Ack> asked = stop(incarnation, 2s);
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  EXPECT_TRUE(!asked->ok && asked->in_progress) << "it has 10 s";
   restart_daemon(1s);
   EXPECT_EQ(running(), 1);
   w.settle(kStopGrace + 1s);

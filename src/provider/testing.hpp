@@ -124,6 +124,7 @@ struct ProviderWorld {
   static actor::Envelope from(const actor::TestNode& sender) {
     actor::Envelope envelope;
     envelope.from = sender.root->handle();
+    envelope.options.expires = (sender.root->lane().unix_now() + 1min).nanos;
     return envelope;
   }
 

@@ -241,7 +241,12 @@ Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known)
 Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
   CO_TRY(RunPtr run, find_ended(id));
   if (run->over) co_return Result<void>();
-  if (!host_->stops) co_return co_await until_over(run);
+  if (!host_->stops) {
+    ++host_->stopping_now;
+    Result<void> ended = co_await until_over(run);
+    --host_->stopping_now;
+    co_return ended;
+  }
   write_what_is_due(*run);
   if (!std::exchange(run->stopping, true)) run->work.result.out += run->work.script.last_words;
   if (run->work.script.ignores_term) {

@@ -71,6 +71,7 @@ struct FakeHost {
   Errc refusal = Errc::unsupported;            // which is an engine that does not answer
   Duration giving = 0ns;                       // how long take_files() takes
   int giving_now = 0;                          // calls of take_files() that have not returned
+  int stopping_now = 0;                        // calls of stop() that wait as `stops` says
   std::vector<std::filesystem::path> given;    // the folders of take_files()
   std::string unenforced;                      // what Fake::unenforced() says
   std::optional<Elsewhere> written_elsewhere;  // by each execution that no script says it of
