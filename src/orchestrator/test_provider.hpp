@@ -146,6 +146,7 @@ class ScriptedProvider {
   int renewed_without_clock = 0;  ///< leases
   bool holds_reports = false;     ///< after they are made; they are sent once it is false again
   bool stops = true;              ///< on request, what it keeps
+  bool hangs = false;             ///< its engine: what is to be stopped or removed runs on, and it says so
   Duration stop_takes{0};         ///< of what is reverted; it runs until then
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
@@ -311,10 +312,17 @@ class ScriptedProvider {
     while (holds_reports) (void)co_await sleep_for(100ms);
     co_return reply;
   }
+  static protocol::Ack hanging() {
+    protocol::Ack reply;
+    reply.error = "its executor has not ended it yet";
+    reply.in_progress = true;
+    return reply;
+  }
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope&) {
     ++reverts;
     const Counted counted(removing);
     if (stop_takes > Duration(0)) (void)co_await sleep_for(stop_takes);
+    if (hangs) co_return hanging();
     for (const std::string& name : request.allocations) {
       const auto run = runs.find(name);
       const auto only = request.incarnations.find(name);
@@ -330,6 +338,7 @@ class ScriptedProvider {
     protocol::Ack reply;
     const Counted counted(request.keep ? stopping : removing);
     if (end_takes > Duration(0)) (void)co_await sleep_for(end_takes);
+    if (hangs) co_return hanging();
     if (!request.keep) {
       ++shutdowns;
       co_await forget(name);

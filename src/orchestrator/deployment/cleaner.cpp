@@ -109,6 +109,8 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   std::string id = jobs::allocation_id(parts_.id(), name);
   const Result<void> stopped = co_await parts_.providers.stop(provider, std::move(id), run, kReleaseTimeout);
   const bool refused = !stopped && stopped.error().is(Errc::permission_denied);
+  Task<void> noting = note_stop(number, name, stopped);
+  co_await std::move(noting);
   const Key key(number, name);
   if (!stopped && !refused) {
     answers_.erase(key);
@@ -157,6 +159,24 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (fetched && refused) given_up = network::plain(stopped.error());
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
+}
+
+/// See (5). If it cannot be stored, the next one is.
+Task<void> Cleaner::note_stop(std::uint64_t number, std::string name, Result<void> stopped) {
+  const Superseded* entry = find(number);
+  if (entry == nullptr) co_return;
+  const auto told = entry->stopping.find(name);
+  if (told == entry->stopping.end()) co_return;
+  const std::string why = stopped ? "" : network::plain(stopped.error());
+  if (!stopped && told->second == why) co_return;
+  const auto note = [&](DeploymentRecord& record) {
+    for (Superseded& other : record.superseded) {
+      if (other.number != number) continue;
+      other.stopping.erase(name);
+      if (!stopped) other.stopping[name] = why;
+    }
+  };
+  (void)co_await parts_.record.update(note);
 }
 
 /// See (4). If its provider does not answer, the next stop shows whether it is away; once the time is up, this ends it.

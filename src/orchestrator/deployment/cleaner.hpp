@@ -31,7 +31,8 @@
 //     the time is up it is asked for once more, for kReleaseTimeout. One that does not answer is asked to stop the run
 //     first, again: the time begins anew when it is back. After the release nothing of it is to be fetched: it is here,
 //     or the record says why it is missing.
-//  5. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
+//  5. Why the first request failed is in the record, and in the status of the deployment until the entry is over. So is
+//     which runs of a shutdown have not ended, and why (Superseded::stopping).
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
 #pragma once
@@ -68,6 +69,7 @@ class Cleaner {
   Task<void> release(Superseded entry, bool earlier);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
+  Task<void> note_stop(std::uint64_t number, std::string allocation, Result<void> stopped);
   Task<Result<void>> fetch_rest(std::uint64_t number, std::string allocation, SteadyTime until);
   [[nodiscard]] const Superseded* find(std::uint64_t number) const;
   Task<Result<std::optional<std::string>>> find_run(std::uint64_t number, std::string name, std::string run,

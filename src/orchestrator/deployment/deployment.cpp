@@ -483,8 +483,17 @@ Task<void> Deployment::shut_down() {
       if (const auto entry = record.manifest.allocations.find(name);
           entry != record.manifest.allocations.end() && entry->second.incarnation == report.incarnation)
         record_end(entry->second, report);
+    std::set<std::string> run_on;
+    for (const auto& [name, entry] : record.manifest.allocations)
+      if (is_placed(entry) && !is_final(entry.status) && entry.status != AllocationStatus::pending &&
+          !learned.ended.contains(name))
+        run_on.insert(name);
+    const std::uint64_t before = record.last_number;
     for (const auto& [name, node] : record.manifest.nodes)
       end_node(record, name, AllocationStatus::terminated, "it was shut down", learned.complete);
+    for (Superseded& entry : record.superseded)
+      for (const auto& [name, run] : entry.allocations)
+        if (entry.number > before && run_on.contains(name)) entry.stopping[name] = learned.unstopped[name];
     end_unplaced(record, AllocationStatus::terminated, "it was shut down");
   };
   const Result<void> terminated = co_await record_.update_until_stored(terminate);
@@ -523,7 +532,12 @@ Task<Result<void>> Deployment::end_and_collect(std::string name, ShutdownReport&
   bool ended = is_final(entry.status);
   Result<void> stopped;
   if (!ended) stopped = co_await end_run(entry, provider);
-  if (!stopped) log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
+  if (stopped) {
+    learned.ended.insert(name);
+  } else {
+    learned.unstopped[name] = network::plain(stopped.error());
+    log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
+  }
   if (stopped || stopped.error().is(Errc::permission_denied)) cleaner_.answers_since(name, entry.incarnation, begun);
   if (!ended && stopped) {
     ended = true;

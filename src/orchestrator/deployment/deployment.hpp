@@ -149,6 +149,8 @@ class Deployment {
   struct ShutdownReport {
     Reports ends;
     std::set<std::string> complete;  ///< allocations of which all output is here
+    std::set<std::string> ended;     ///< allocations whose provider says that they have ended
+    json::StringMap unstopped;       ///< why others have not
   };
   Task<Result<void>> end_and_collect_all(ShutdownReport& learned);
   Task<Result<void>> end_and_collect(std::string allocation, ShutdownReport& learned);

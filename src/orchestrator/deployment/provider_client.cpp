@@ -46,6 +46,8 @@ void clean(AllocationReport& report) {
 
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {
   if (!reply) return fail(reply.error(), "{}", what);
+  if (!reply->ok && reply->in_progress)
+    return fail(Errc::deadline_exceeded, "{}: {}", what, shortened(reply->error, kMaxReportedText));
   if (!reply->ok) return refused(what, reply->error);
   return {};
 }

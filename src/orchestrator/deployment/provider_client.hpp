@@ -1,7 +1,7 @@
 // The requests of a deployment to its providers: one request and one checked reply each.
 //
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
-// reason, shortened to kMaxReportedText. Reports are those of clean(), without those of a longer name or run than
+// reason, shortened to kMaxReportedText, or Errc::deadline_exceeded if what was requested goes on there. Reports are those of clean(), without those of a longer name or run than
 // kMaxReportedId. Kept between calls is only why a provider has refused the last renewal that it has replied to.
 //
 // Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
@@ -102,7 +102,7 @@ class ProviderClient {
 /// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.
 void clean(protocol::AllocationReport& report);
 
-/// A negative reply is an error, like a missing one.
+/// A negative reply is an error, like a missing one. What is in progress is not refused.
 Result<void> accepted(const Result<protocol::Ack>& reply, std::string_view what);
 
 }  // namespace dms::orchestrator

@@ -56,10 +56,12 @@ struct Superseded {
   std::vector<std::string> unfetched;   ///< allocations whose output is fetched before they are released
   std::vector<std::string> unstarted;   ///< of those, the ones that are not known to have begun
   std::vector<std::string> restarting;  ///< allocations whose run was requested to end for the next one, unanswered
-  bool ended = false;                   ///< their runs have ended, and the output is here
-  bool exclusive = false;               ///< what replaces its allocations waits for this, until it is over
-  bool over = false;                    ///< nothing of it can run any more
-  std::string problem;                  ///< why the first request to release it failed, if its runs have not ended
+  /// Of a shutdown: allocation -> why its provider has not said yet that its run has ended; empty if `problem` says it.
+  json::StringMap stopping;
+  bool ended = false;      ///< their runs have ended, and the output is here
+  bool exclusive = false;  ///< what replaces its allocations waits for this, until it is over
+  bool over = false;       ///< nothing of it can run any more
+  std::string problem;     ///< why the first request to release it failed, if its runs have not ended
   static constexpr auto json_fields() {
     using S = Superseded;
     return std::tuple(
@@ -68,7 +70,8 @@ struct Superseded {
         json::field("hold", &S::hold_ns), json::field("until", &S::until_ns, json::omit_empty),
         json::field("unfetched", &S::unfetched, json::omit_empty),
         json::field("unstarted", &S::unstarted, json::omit_empty),
-        json::field("restarting", &S::restarting, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
+        json::field("restarting", &S::restarting, json::omit_empty),
+        json::field("stopping", &S::stopping, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
         json::field("exclusive", &S::exclusive, json::omit_empty), json::field("over", &S::over, json::omit_empty),
         json::field("problem", &S::problem, json::omit_empty));
   }

@@ -59,6 +59,36 @@ TEST_F(DeploymentTest, WorkThatCannotBeStoppedIsReleasedWithWhatItHasWritten) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(DeploymentTest, WorkIsShownAsStillBeingStoppedUntilItsProviderSaysThatItHasEnded) {
+  run_task();
+  provider.hangs = true;
+  provider.runs.at("task").out = "until now";
+  EXPECT_FALSE(w.run(a, deployment->shutdown())) << "it runs";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::shutting_down);
+  const DeploymentStatusReply status = status_of(deployment->record());
+  EXPECT_EQ(status.allocations.at("task").status, AllocationStatus::running);
+  const std::string_view why = "its executor has not ended it yet";
+  const std::string& reason = status.allocations.at("task").reason;
+  EXPECT_TRUE(reason.starts_with("it is still being stopped: ") && reason.ends_with(why)) << reason;
+  EXPECT_EQ(status.error.find(why), std::string::npos) << "it is told once: " << status.error;
+  EXPECT_EQ(manifest_of(deployment->record()).allocations.at("task").status, AllocationStatus::running);
+  provider.hangs = false;
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").status, AllocationStatus::terminated);
+  EXPECT_EQ(output(), "until now");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, WorkThatNobodyEndsIsTerminatedOnceItsLeaseIsOver) {
+  run_task();
+  provider.hangs = true;
+  EXPECT_FALSE(w.run(a, deployment->shutdown()));
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 5min));
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").status, AllocationStatus::terminated);
+  provider.hangs = false;
+  EXPECT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+}
+
 TEST_F(DeploymentTest, OutputThatAShutdownDoesNotWaitForIsFetchedAfterIt) {
   provider.tail_size = 3;
   provider.page_takes = kShutdownPatience;

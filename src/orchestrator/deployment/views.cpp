@@ -29,6 +29,24 @@ std::uint32_t restarts_of(const DeploymentRecord& record, const std::string& nam
   return ran ? begun : begun - 1;
 }
 
+/// What names it as a run that a shutdown has not ended yet; null if there is none.
+const Superseded* find_stopping(const DeploymentRecord& record, const std::string& name) {
+  const auto entry = std::ranges::find_if(
+      record.superseded, [&](const Superseded& held) { return !held.over && held.stopping.contains(name); });
+  return entry == record.superseded.end() ? nullptr : &*entry;
+}
+
+/// In place of the end that the record has of it already.
+template <class Shown>
+void show_stopping(const DeploymentRecord& record, const std::string& name, Shown& shown) {
+  const Superseded* entry = find_stopping(record, name);
+  if (entry == nullptr) return;
+  const std::string& why = entry->stopping.at(name);
+  shown.status = AllocationStatus::running;
+  shown.reason = "it is still being stopped";
+  if (const std::string& known = why.empty() ? entry->problem : why; !known.empty()) shown.reason += ": " + known;
+}
+
 AllocationState state_of(const DeploymentRecord& record, const std::string& name,
                          const AllocationManifest& allocation) {
   AllocationState state;
@@ -55,6 +73,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
       add_reason(state.reason, fmt::format("whether it had started is still to be asked of {}", entry.peer));
     else if (is_final(allocation.status) && std::ranges::count(entry.unfetched, name) > 0)
       add_reason(state.reason, fmt::format("its output is still to be fetched from {}", entry.peer));
+  show_stopping(record, name, state);
   return state;
 }
 
@@ -78,8 +97,10 @@ DeploymentSummary summary_of(const DeploymentRecord& record) {
   summary.created = record.created;
   summary.ended = record.ended;
   summary.allocations = static_cast<std::uint32_t>(record.ensemble.allocations.size());
-  summary.running = static_cast<std::uint32_t>(std::ranges::count_if(
-      record.manifest.allocations, [](const auto& entry) { return entry.second.status == AllocationStatus::running; }));
+  summary.running =
+      static_cast<std::uint32_t>(std::ranges::count_if(record.manifest.allocations, [&](const auto& entry) {
+        return entry.second.status == AllocationStatus::running || find_stopping(record, entry.first) != nullptr;
+      }));
   summary.reason = reason_of(record);
   return summary;
 }
@@ -87,10 +108,14 @@ DeploymentSummary summary_of(const DeploymentRecord& record) {
 /// Why it failed, and why something of it may remain.
 std::string error_of(const DeploymentRecord& record) {
   std::string text = record.error;
-  for (const Superseded& entry : record.superseded)
-    if (!entry.problem.empty() && !entry.over)
-      add_reason(text,
-                 fmt::format("{} may hold work or a reservation, {}: {}", entry.peer, hold_of(entry), entry.problem));
+  for (const Superseded& entry : record.superseded) {
+    if (entry.problem.empty() || entry.over) continue;
+    const bool is_told = std::ranges::any_of(entry.stopping, [&entry](const auto& stopping) {
+      return stopping.second.empty() || stopping.second == entry.problem;
+    });
+    add_reason(text, fmt::format("{} may hold work or a reservation, {}", entry.peer, hold_of(entry)));
+    if (!is_told) text += ": " + entry.problem;
+  }
   return text;
 }
 
@@ -203,6 +228,7 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
   manifest.subnet = record.ensemble.subnet;
   for (auto& [name, allocation] : manifest.allocations) {
     allocation.restarts = restarts_of(record, name, allocation);
+    show_stopping(record, name, allocation);
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
       allocation.healthcheck = spec->second.healthcheck;
   }

@@ -13,7 +13,8 @@ inline constexpr std::size_t kMaxView = 704 * 1024;
 [[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
                                                     const protocol::DeploymentListRequest& request);
 /// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of
-/// what a provider may hold because a request to release it failed.
+/// what a provider may hold because a request to release it failed. What a shutdown has not ended yet is shown as
+/// running, with the reason.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
 /// With what the ensemble says of health checks and of the subnet.
