@@ -215,10 +215,10 @@ Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std
 Task<Result<AllocationLogsResponse>> ProviderClient::logs(actor::Handle provider, std::string allocation) {
   AllocationLogsRequest request;
   request.allocation_name = std::move(allocation);
-  co_return co_await request_logs(std::move(provider), std::move(request));
+  co_return co_await request_logs(questions_, std::move(provider), std::move(request));
 }
 
-Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider, std::string allocation,
+Task<Result<AllocationLogsResponse>> ProviderClient::page(Reader reader, actor::Handle provider, std::string allocation,
                                                           std::string stream, std::uint64_t offset,
                                                           std::uint64_t max_bytes, std::string run) {
   AllocationLogsRequest request;
@@ -227,7 +227,8 @@ Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider
   request.stream = std::move(stream);
   request.offset = offset;
   request.max_bytes = max_bytes;
-  Result<AllocationLogsResponse> reply = co_await request_logs(std::move(provider), std::move(request));
+  Places& places = reader == Reader::user ? readers_ : questions_;
+  Result<AllocationLogsResponse> reply = co_await request_logs(places, std::move(provider), std::move(request));
   if (reply && !run.empty() && !reply->incarnation.empty() && reply->incarnation != run)
     co_return fail(Errc::unsupported, "its provider keeps the output of no earlier run");
   // The page is where it says, and leads on: what follows relies on it.
@@ -237,10 +238,10 @@ Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider
   co_return reply;
 }
 
-Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle provider,
+Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(Places& places, actor::Handle provider,
                                                                   AllocationLogsRequest request) {
   const std::string name = request.allocation_name;
-  CO_TRY(const Places::Place place, co_await questions_.take(provider.address.host));
+  CO_TRY(const Places::Place place, co_await places.take(provider.address.host));
   Result<AllocationLogsResponse> reply =
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);

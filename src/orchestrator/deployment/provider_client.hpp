@@ -6,8 +6,8 @@
 //
 // Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
 // kRequestsAtOnce requests (kStopsAtOnce that end work and keep it) are under way to a machine, the others wait for
-// their turn (places.hpp). The time limit of a request counts from its turn on. Renewals do not wait. How many
-// reservations and starts are under way is bounded by who requests them (provisioner.hpp, starter.hpp).
+// their turn (places.hpp). The time limit of a request counts from its turn on. Renewals do not wait, and the pages that
+// users read have kReadersAtOnce places of their own. How many reservations and starts are under way is bounded by who requests them (provisioner.hpp, starter.hpp).
 //
 // Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without
 // end could never be replaced: at most the requested lease is accepted, or kLongestGrant.
@@ -42,6 +42,8 @@ inline constexpr Duration kPatientLifetime = 2h;
 inline constexpr std::size_t kRequestsAtOnce = 32;
 /// Of requests to end work, which may take 10 s each while a user waits for all.
 inline constexpr std::size_t kStopsAtOnce = 96;
+/// Of pages for users, who wait for kPageAnswer (collector.hpp).
+inline constexpr std::size_t kReadersAtOnce = 8;
 
 class ProviderClient {
  public:
@@ -79,15 +81,16 @@ class ProviderClient {
   Task<Result<protocol::RestartReply>> restart(actor::Handle allocation, std::string incarnation);
   /// The tail of both streams.
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
+  enum class Reader { collector, user };
   /// `run`: one that a restart has ended; the current one if it is empty. A provider that keeps none sends a page of
   /// another: Errc::unsupported.
-  Task<Result<protocol::AllocationLogsResponse>> page(actor::Handle provider, std::string allocation,
+  Task<Result<protocol::AllocationLogsResponse>> page(Reader reader, actor::Handle provider, std::string allocation,
                                                       std::string stream, std::uint64_t offset, std::uint64_t max_bytes,
                                                       std::string run = "");
 
  private:
   Task<Result<void>> end(actor::Handle provider, protocol::AllocationShutdownRequest request, Duration timeout);
-  Task<Result<protocol::AllocationLogsResponse>> request_logs(actor::Handle provider,
+  Task<Result<protocol::AllocationLogsResponse>> request_logs(Places& places, actor::Handle provider,
                                                               protocol::AllocationLogsRequest request);
 
   actor::Actor& actor_;
@@ -97,6 +100,7 @@ class ProviderClient {
   Places releases_{kRequestsAtOnce};
   Places restarts_{kRequestsAtOnce};
   Places questions_{kRequestsAtOnce};  ///< for output and reports
+  Places readers_{kReadersAtOnce};     ///< for output, by users
 };
 
 /// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.

@@ -47,6 +47,23 @@ TEST_F(ManyTest, OutputIsFetchedByAFewRequestsAtATimeAndSoIsItReleased) {
   EXPECT_EQ(output("stdout", "task149"), "the output of task149");
 }
 
+TEST_F(ManyTest, APageThatAUserReadsDoesNotWaitForTheOutputThatIsCollected) {
+  run_many(jobs::AllocationType::service);
+  provider.page_takes = 1s;
+  provider.runs.at("task").out = "so far";
+  end_all();
+  provider.runs.at("task").status = AllocationStatus::running;
+  ASSERT_TRUE(until([&] { return provider.reading.now == kAtOnce; }, 10min));
+  const SteadyTime begun = w.world.now();
+  DeploymentLogsRequest request;
+  request.ensemble_id = "d1";
+  request.allocation_name = "task";
+  request.stream = "stdout";
+  const Result<LogPage> page = w.run(a, deployment->page(std::move(request)));
+  ASSERT_TRUE(page) << page.error().to_string();
+  EXPECT_LT(w.world.now() - begun, 2s);
+}
+
 TEST_F(ManyTest, ResultsAreFetchedByAFewRequestsAtATime) {
   jobs::Results results;
   results.paths = {"report"};

@@ -266,8 +266,8 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
   Duration patience = kPageAnswer;
   for (std::uint64_t fetched = 0;;) {
     std::string run = source.replaced ? source.run : "";
-    Task<Result<AllocationLogsResponse>> asking =
-        parts_.providers.page(source.provider, allocation, name, position, kLogPage, std::move(run));
+    Task<Result<AllocationLogsResponse>> asking = parts_.providers.page(
+        ProviderClient::Reader::collector, source.provider, allocation, name, position, kLogPage, std::move(run));
     const SteadyTime until = std::min(source.until, parts_.now() + patience);
     Result<AllocationLogsResponse> answered = co_await with_deadline(until, std::move(asking));
     if (!answered && answered.error().is(Errc::deadline_exceeded) && patience == kPageAnswer &&
@@ -388,8 +388,9 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
   const bool ends = parts_.record->restarting.contains(request.allocation_name);  // its provider may have the next one
   std::string named = ends ? run : "";
-  Task<Result<AllocationLogsResponse>> asking = parts_.providers.page(
-      provider, request.allocation_name, request.stream, request.offset, request.max_bytes, std::move(named));
+  Task<Result<AllocationLogsResponse>> asking =
+      parts_.providers.page(ProviderClient::Reader::user, provider, request.allocation_name, request.stream,
+                            request.offset, request.max_bytes, std::move(named));
   Result<AllocationLogsResponse> answered = co_await with_timeout(kPageAnswer, std::move(asking));
   entry = parts_.allocation(request.allocation_name);
   const auto stored = parts_.record->outputs.find(request.allocation_name);
