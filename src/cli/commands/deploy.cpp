@@ -161,7 +161,8 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
   auto replied = client.call(protocol::kDeploymentNew, request, timeout);
-  if (!replied && replied.error().is(dms::Errc::cancelled))
+  // A daemon that is lost may have read the request.
+  if (!replied && (replied.error().is(dms::Errc::cancelled) || replied.error().is(Errc::no_daemon)))
     session.note("The deployment may have been accepted. To see it: nunet deployment list");
   TRY(auto reply, std::move(replied));
   const bool accepted = reply.status == "OK" && !reply.ensemble_id.empty();

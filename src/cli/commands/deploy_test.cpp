@@ -178,6 +178,17 @@ TEST_F(DeployTest, ADaemonThatIsBeingStartedAgainIsWaitedFor) {
   }
 }
 
+TEST_F(DeployTest, ADaemonThatIsLostWithItsReplyMayHaveAcceptedTheDeployment) {
+  answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
+    world.lose_reply = e.behaviour.ends_with("/new");
+    return respond(e);
+  };
+  const auto result = nunet({"deploy", "-f", file});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("The deployment may have been accepted. To see it: nunet deployment list"));
+}
+
 TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   states = {"Running"};
   world.interrupt_after = 3;

@@ -67,7 +67,9 @@ class FakeEnvironment final : public Environment {
     if (std::exchange(interrupt_call, false)) return fail(dms::Errc::cancelled, "interrupted");
     if (!daemon || time < daemon_back) return fail(dms::Errc::io, "connection refused");
     TRY_VOID(check(to.socket.empty() ? port_user : socket_user));
-    return daemon(request);
+    HttpResponse response = daemon(request);
+    if (std::exchange(lose_reply, false)) return fail(dms::Errc::io, "connection reset");
+    return response;
   }
   Result<void> pause(Duration duration) override {
     time = time + duration;
@@ -123,7 +125,8 @@ class FakeEnvironment final : public Environment {
   std::vector<std::string> secrets;
   std::vector<std::string> prompts;
   Daemon daemon;
-  UnixTime daemon_back{};  ///< until then nothing answers
+  UnixTime daemon_back{};   ///< until then nothing answers
+  bool lose_reply = false;  ///< to the request that the daemon is reading
   std::optional<DaemonAddress> called;
   std::optional<UserId> socket_user;       // that serves the Unix socket; none: no socket
   std::optional<UserId> port_user = 1000;  // that serves the port
