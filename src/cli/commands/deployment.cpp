@@ -108,12 +108,13 @@ Result<std::vector<std::string>> allocations_of(Client& client, const std::strin
 
 namespace {
 
-/// Calls a behaviour about one deployment.
-template <class Request, class Reply>
-Result<Reply> ask(Session& session, const Arguments& arguments, const protocol::Behaviour<Request, Reply>& behaviour,
-                  const Request& request) {
+/// Calls a behaviour about one deployment, whose id becomes a full one.
+template <class Reply>
+Result<Reply> ask(Session& session, const Arguments& arguments,
+                  const protocol::Behaviour<protocol::DeploymentId, Reply>& behaviour, std::string& id) {
   TRY(auto client, Client::open(session, context_name(arguments)));
-  return client.call(behaviour, request);
+  TRY(id, full_id(client, std::move(id)));
+  return client.call(behaviour, protocol::DeploymentId{id});
 }
 
 template <class Reply>
@@ -159,6 +160,9 @@ Result<std::vector<std::string>> status_filter(const Arguments& arguments) {
   return wanted;
 }
 
+/// Of a full id, which is a SHA-256 in hex.
+constexpr std::size_t kIdLength = 64;
+
 struct Listed {
   std::string id;
   std::string status;
@@ -184,6 +188,24 @@ Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListReq
   std::ranges::stable_sort(all, std::greater(), created);
   return all;
 }
+
+}  // namespace
+
+Result<std::string> full_id(Client& client, std::string id, std::optional<Duration> timeout) {
+  if (id.size() < kLeastPrefix || id.size() >= kIdLength) return id;
+  TRY(const auto all, list_all(client, {}, timeout));
+  std::vector<std::string> found;
+  for (const Listed& entry : all) {
+    if (entry.id == id) return id;
+    if (entry.id.starts_with(id)) found.push_back(entry.id);
+  }
+  if (found.size() > 1)
+    return fail(Errc::usage, "the id {} is that of several deployments: {}; write more of it", id,
+                fmt::join(found, ", "));
+  return found.empty() ? id : found.front();
+}
+
+namespace {
 
 json::Value listed_json(const Listed& entry) {
   json::Object object{{"status", entry.status}};
@@ -241,6 +263,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
 Result<void> deployment_status(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(id, full_id(client, std::move(id)));
   if (arguments.has("json")) {
     TRY(auto reply, client.call(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
     print_reply_json(session, reply);
@@ -283,7 +306,7 @@ void print_usage(Session& session, const std::string& name, const protocol::Allo
 
 Result<void> deployment_info(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
-  TRY(auto info, ask(session, arguments, protocol::kDeploymentInfo, protocol::DeploymentId{id}));
+  TRY(auto info, ask(session, arguments, protocol::kDeploymentInfo, id));
   if (arguments.has("json")) print_reply_json(session, info);
   if (info.status.empty())
     return fail(Errc::failed, "{}", info.error.empty() ? "the reply of the daemon has no status" : info.error);
@@ -303,7 +326,7 @@ Result<void> deployment_info(Session& session, const Arguments& arguments) {
 
 Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
-  TRY(auto reply, ask(session, arguments, protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  TRY(auto reply, ask(session, arguments, protocol::kDeploymentManifest, id));
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   print_reply_json(session, reply);
   return {};
@@ -313,6 +336,7 @@ Result<void> deployment_update(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(id, full_id(client, std::move(id)));
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::DeploymentUpdateRequest request{id, std::move(ensemble)};
   TRY(const auto reply, client.call(protocol::kDeploymentUpdate, request));
@@ -321,7 +345,7 @@ Result<void> deployment_update(Session& session, const Arguments& arguments) {
 
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
-  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentShutdown, id));
   return acknowledge(session, arguments, reply,
                      reply.status.empty() ? fmt::format("Deployment {} is shut down.", id)
                                           : fmt::format("Deployment {} has ended already: {}.", id, reply.status));
@@ -329,7 +353,7 @@ Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
 
 Result<void> deployment_delete(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
-  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentDelete, protocol::DeploymentId{id}));
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentDelete, id));
   return acknowledge(session, arguments, reply, fmt::format("Deployment {} and its output are deleted.", id));
 }
 
@@ -340,7 +364,8 @@ Result<void> deployment_prune(Session& session, const Arguments& arguments) {
     TRY(const Duration age, parse_duration("--older-than", arguments.get("older-than", ""), Duration(0)));
     request.older_than_ns = age.count();
   }
-  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentPrune, request));
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(const auto reply, client.call(protocol::kDeploymentPrune, request));
   if (arguments.has("json")) print_reply_json(session, reply);
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   if (arguments.has("json")) return {};
@@ -423,7 +448,8 @@ std::vector<std::string> list_deployed(Session& session, Known kind, const Argum
     if (all)
       for (const Listed& entry : *all) found.push_back(entry.id);
   } else if (const auto id = deployment_id(arguments)) {
-    found = allocations_of(*client, *id, kPatience).value_or(std::vector<std::string>());
+    if (const auto full = full_id(*client, *id, kPatience))
+      found = allocations_of(*client, *full, kPatience).value_or(std::vector<std::string>());
   }
   // They go to the user's shell.
   std::erase_if(found, [](const std::string& word) { return !check_name(word); });
@@ -438,7 +464,8 @@ Command one_deployment(std::string name, std::string summary, std::string exampl
       .options =
           {context_option(),
            {.name = "id", .letter = 'i', .value = "id", .help = "id of the deployment", .known = Known::deployments}},
-      .positionals = {{"deployment", "id of the deployment, as printed by `nunet deploy`", false, Known::deployments}},
+      .positionals = {{"deployment", "id of the deployment, or its first 4 characters or more", false,
+                       Known::deployments}},
       .at_most_one = {{"id", "deployment"}},
       .action = std::move(action)};
 }

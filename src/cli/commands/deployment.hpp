@@ -21,6 +21,7 @@ inline constexpr Duration kSlowPoll = std::chrono::milliseconds(500);
 inline constexpr Duration kCollecting = std::chrono::seconds(30);
 /// Watching ends after this many requests in a row without a reply.
 inline constexpr int kMaxUnanswered = 3;
+inline constexpr std::size_t kLeastPrefix = 4;
 /// How long a daemon that is being started again is waited for.
 inline constexpr Duration kDaemonPatience = std::chrono::minutes(1);
 
@@ -39,8 +40,11 @@ class DaemonPatience {
   std::optional<UnixTime> since_;  ///< the first request that it has not answered
 };
 
-/// Of --id or the argument.
+/// Of --id or the argument, as it was given.
 Result<std::string> deployment_id(const Arguments& arguments);
+/// The id that begins so: what has kLeastPrefix characters and is no id itself is looked up. Errc::usage, with the
+/// candidates, if several do; if none does, it is left to the daemon to say so.
+Result<std::string> full_id(Client& client, std::string id, std::optional<Duration> timeout = {});
 
 /// Of --allocation or the argument, if either is given.
 Result<std::optional<std::string>> allocation_argument(const Arguments& arguments, const std::string& id);

@@ -289,6 +289,7 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
     TRY(selection.tail, line_count(*lines));
   }
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(id, full_id(client, std::move(id)));
   std::vector<std::string> allocations;
   if (one) {
     allocations.push_back(*std::move(one));

@@ -116,6 +116,7 @@ Result<void> deployment_results(Session& session, const Arguments& arguments) {
   const DownloadOptions options{
       .folder = arguments.get("output", "."), .replace = arguments.has("force"), .on_progress = {}};
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(id, full_id(client, std::move(id)));
   TRY(const auto usage, results_of(session, client, id, *allocation));
   json::Object fetched;
   Result<void> refused;  // does not keep the others from coming

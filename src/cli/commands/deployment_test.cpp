@@ -55,6 +55,38 @@ TEST_F(DeployTest, AnEmptyIdIsRefusedByTheNameOfItsArgument) {
   EXPECT_TRUE(requests.empty());
 }
 
+TEST_F(DeployTest, TheFirstCharactersOfAnIdAreEnoughIfNoOtherBeginsSo) {
+  std::string asked;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/list"))
+      return R"({"Deployments":{"4f2a11":"Running","4f2a22":"Running","4f2a2":"Failed"}})";
+    asked = std::string(as_text(e.message));
+    return respond(e);
+  };
+  const auto is_asked_for = [&](std::string_view id) {
+    return asked.find(fmt::format("\"{}\"", id)) != std::string::npos;
+  };
+  for (const char* command : {"status", "info", "logs", "manifest", "shutdown", "delete"}) {
+    (void)nunet({"deployment", command, "4f2a1"});
+    EXPECT_TRUE(is_asked_for("4f2a11")) << command << ": " << asked;
+  }
+  (void)nunet({"deployment", "results", "4f2a1", "work"});
+  EXPECT_TRUE(is_asked_for("4f2a11")) << asked;
+  (void)nunet({"deployment", "update", "--id", "4f2a1", "-f", file});
+  EXPECT_TRUE(is_asked_for("4f2a11")) << asked;
+  (void)nunet({"deployment", "status", "4f2a2"});
+  EXPECT_TRUE(is_asked_for("4f2a2")) << "it is an id: " << asked;
+  (void)nunet({"deployment", "status", "4f2"});
+  EXPECT_TRUE(is_asked_for("4f2")) << "it is too short: " << asked;
+  (void)nunet({"deployment", "status", "4f2c"});
+  EXPECT_TRUE(is_asked_for("4f2c")) << "the daemon says that there is none: " << asked;
+  asked.clear();
+  const auto result = nunet({"deployment", "shutdown", "4f2a"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("the id 4f2a is that of several deployments: 4f2a11, 4f2a2, 4f2a22;"));
+  EXPECT_EQ(asked, "") << "nothing is shut down";
+}
+
 TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
   const auto shown = [this](int code, std::string_view reason) {
     const json::Object work{{"status", "failed"}, {"exit_code", code}, {"reason", reason}};
