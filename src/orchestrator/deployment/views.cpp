@@ -102,6 +102,10 @@ DeploymentSummary summary_of(const DeploymentRecord& record) {
         return entry.second.status == AllocationStatus::running || find_stopping(record, entry.first) != nullptr;
       }));
   summary.reason = reason_of(record);
+  if (record.status == DeploymentStatus::failed) {
+    summary.reason = shortened(printable(shortened(record.error, kMaxListedReason)), kMaxListedReason);
+    if (record.error.size() > kMaxListedReason) summary.reason += "...";
+  }
   return summary;
 }
 

@@ -60,6 +60,19 @@ TEST_F(ViewsTest, AListTellsWhatEachDeploymentIs) {
   EXPECT_EQ(summary.running, 1u);
 }
 
+TEST_F(ViewsTest, AListTellsInOneLineWhyADeploymentHasFailed) {
+  RecordStore::Loaded loaded;
+  record.id = "a";
+  record.status = DeploymentStatus::failed;
+  record.error = "no machine\nwas \x1b[2Jfound";
+  loaded.records.push_back(record);
+  EXPECT_EQ(list_of(loaded, {}).details.at("a").reason, "no machine\\x0awas \\x1b[2Jfound");
+  loaded.records.at(0).error = std::string(1000, 'x');
+  const std::string reason = list_of(loaded, {}).details.at("a").reason;
+  EXPECT_LE(reason.size(), kMaxListedReason + 3);
+  EXPECT_TRUE(reason.ends_with("x..."));
+}
+
 TEST_F(ViewsTest, TheStatusTellsOfARunThatMayExistElsewhere) {
   supersede_node(record, "left", false);
   EXPECT_NE(status_of(record).allocations.at("web").reason.find("may still exist on p-left"), std::string::npos);
