@@ -28,11 +28,11 @@ struct Selection {
   std::optional<std::uint64_t> tail;
 };
 
-void print_piece(Session& session, const Source& source, const OutputStream::Piece& piece) {
+/// `why` another run is printed from here on, if one is.
+void print_piece(Session& session, const Source& source, const OutputStream::Piece& piece, std::string_view why) {
   if (piece.restarted)
-    session.note(fmt::format(
-        "({} starts anew: the work was restarted; `nunet deployment logs {} {} --previous` prints the run before)",
-        source.name(), source.stream.deployment(), source.stream.allocation()));
+    session.note(fmt::format("({} starts anew: {}; `nunet deployment logs {} {} --previous` prints the run before)",
+                             source.name(), why, source.stream.deployment(), source.stream.allocation()));
   if (piece.missing > 0)
     session.note(
         fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing, source.name()));
@@ -51,7 +51,7 @@ Result<void> copy(Session& session, Source& source, std::optional<std::uint64_t>
     if (!end || piece.restarted) end = source.stream.total();
     if (const auto position = source.stream.position(); position > *end)
       piece.data.resize(piece.data.size() - std::min<std::uint64_t>(piece.data.size(), position - *end));
-    print_piece(session, source, piece);
+    print_piece(session, source, piece, "the work was started again");
     if (!session.can_print()) return {};
     if (!piece.data.empty() || source.stream.position() >= *end) {
       waited = {};
@@ -109,14 +109,16 @@ Result<void> copy_all(Session& session, Client& client, const std::string& id,
 /// that is started again is waited for, and reading goes on where it was.
 class Follower {
  public:
-  Follower(Session& session, Client& client, std::string id)
-      : session_(session), client_(client), id_(std::move(id)), patience_(session) {}
+  /// `status`: as far as it is known.
+  Follower(Session& session, Client& client, std::string id, protocol::DeploymentStatusReply status)
+      : session_(session), client_(client), id_(std::move(id)), patience_(session), status_(std::move(status)) {}
 
   Result<void> run(const std::vector<std::string>& allocations, const Selection& selection) {
     named_ = allocations.size() > 1;
     for (const auto& allocation : allocations)
       for (Source& source : sources_of(client_, id_, allocation, selection))
-        followed_.push_back({.source = std::move(source), .tail = selection.tail});
+        followed_.push_back(
+            {.source = std::move(source), .tail = selection.tail, .counted = status_.allocations[allocation]});
     while (session_.can_print()) {
       const Result<Round> round = read_round();
       if (round)
@@ -141,6 +143,7 @@ class Follower {
     bool away = false;                  ///< the last request failed, and the work has not ended
     bool over = false;                  ///< it cannot be read, for good
     std::string noted;                  ///< since it was last read
+    protocol::AllocationState counted;  ///< as the run began that is read
   };
 
   Result<Round> read_round() {
@@ -175,8 +178,25 @@ class Follower {
       shown_ = stream.allocation();
       session_.note(fmt::format("==> {} <==", shown_));
     }
-    print_piece(session_, each.source, piece);
+    std::string_view why;
+    if (piece.restarted) {
+      TRY(why, why_anew(each));
+    }
+    print_piece(session_, each.source, piece, why);
     return true;
+  }
+
+  /// What has happened to the work since the run before was first read.
+  Result<std::string_view> why_anew(Followed& each) {
+    const auto status = query_status(client_, id_);
+    if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
+    const auto known = status.value_or(protocol::DeploymentStatusReply());
+    const auto found = known.allocations.find(each.source.stream.allocation());
+    if (found == known.allocations.end()) return "the work was started again";
+    const auto before = std::exchange(each.counted, found->second);
+    if (each.counted.changes > before.changes) return "an update has changed the work";
+    if (each.counted.moves > before.moves) return "the work has moved to another machine";
+    return "the work was restarted";
   }
 
   /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away
@@ -241,6 +261,7 @@ class Follower {
   Client& client_;
   std::string id_;
   DaemonPatience patience_;
+  protocol::DeploymentStatusReply status_;  ///< before the first page
   std::vector<Followed> followed_;
   std::optional<Error> given_up_;  ///< the first
   bool named_ = false;
@@ -256,17 +277,17 @@ std::string earlier_runs(const std::string& name, const protocol::AllocationStat
                      name, allocation.restarts == 1 ? "once" : fmt::format("{} times", allocation.restarts));
 }
 
-/// Only the last run is printed; for the others there is a note.
-Result<void> note_earlier_runs(Session& session, Client& client, const std::string& id,
-                               const std::vector<std::string>& allocations) {
-  const auto status = query_status(client, id);
-  if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
-  if (!status) return {};
+/// Only the last run is printed; for the others there is a note. The status, if there is one.
+Result<protocol::DeploymentStatusReply> note_earlier_runs(Session& session, Client& client, const std::string& id,
+                                                          const std::vector<std::string>& allocations) {
+  auto status = query_status(client, id);
+  if (!status && !status.error().is(dms::Errc::cancelled)) return protocol::DeploymentStatusReply();
+  if (!status) return status;
   for (const auto& [name, allocation] : status->allocations) {
     const std::string note = earlier_runs(name, allocation);
     if (!note.empty() && std::ranges::find(allocations, name) != allocations.end()) session.note(note);
   }
-  return {};
+  return status;
 }
 
 Result<std::uint64_t> line_count(const std::string& text) {
@@ -296,8 +317,11 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
   } else {
     TRY(allocations, allocations_of(client, id));
   }
-  if (!selection.previous) TRY_VOID(note_earlier_runs(session, client, id, allocations));
-  if (selection.follow) return Follower(session, client, id).run(allocations, selection);
+  protocol::DeploymentStatusReply status;
+  if (!selection.previous) {
+    TRY(status, note_earlier_runs(session, client, id, allocations));
+  }
+  if (selection.follow) return Follower(session, client, id, std::move(status)).run(allocations, selection);
   return copy_all(session, client, id, allocations, selection);
 }
 

@@ -169,6 +169,26 @@ TEST_F(DeployTest, FollowingContinuesWhenTheWorkIsRestarted) {
             "`nunet deployment logs abc work --previous` prints the run before)\n");
 }
 
+TEST_F(DeployTest, FollowingSaysWhatHasEndedTheRunBefore) {
+  for (const auto& [count, why] :
+       {std::pair("changes", "an update has changed the work"),
+        std::pair("moves", "the work has moved to another machine"), std::pair("restarts", "the work was restarted")}) {
+    streams = {{"work/stdout", {.text = "first run\n", .ended = true}}};
+    streams["work/stderr"] = {.text = "oh no, at first\n", .ended = true};
+    int asked = 0;
+    answer = [&](const Envelope& e) -> std::optional<std::string> {
+      if (!e.behaviour.ends_with("/status")) return respond(e);
+      if (++asked == 2)
+        for (auto& [name, stream] : streams) stream.text = "next\n";
+      return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}","{}":{}}}}}}})",
+                         asked <= 2 ? "running" : "completed", count, asked < 2 ? 4 : 5);
+    };
+    const auto result = nunet({"deployment", "logs", "abc", "work", "--follow"});
+    for (const std::string_view stream : {"output", "error"})
+      EXPECT_THAT(result.err, HasSubstr(fmt::format("(the standard {} of work starts anew: {}; ", stream, why)));
+  }
+}
+
 TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   std::string run = "first";
   streams["work/stdout"] = {.text = "first run\n", .ended = false};
@@ -186,7 +206,7 @@ TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   };
   const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
   EXPECT_EQ(result.out, "first run\na second run, which is longer\n");
-  EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was restarted; "));
+  EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was started again; "));
 }
 
 struct ReplacedRunTest : DeployTest {
