@@ -87,9 +87,37 @@ std::string with_reason(const std::string& status, const std::string& reason) {
   return reason.empty() ? status : fmt::format("{}: {}", status, reason);
 }
 
+/// A shorter reason may be told twice.
+constexpr std::size_t kLongReason = 40;
+
+/// From where on `text` is the end of `other`, too: at its start, or after one of its colons; npos if that is short.
+std::size_t common_end(std::string_view text, std::string_view other) {
+  for (std::size_t at = 0; text.size() - at >= kLongReason;) {
+    if (other.ends_with(text.substr(at))) return at;
+    const std::size_t colon = text.find(": ", at);
+    if (colon == std::string_view::npos) break;
+    at = colon + 2;
+  }
+  return std::string_view::npos;
+}
+
+/// What the error of a deployment, or of one of its allocations, ends with, and the other one too, stays in one of them.
+template <class Reply>
+Reply tell_once(Reply reply) {
+  for (auto& [name, allocation] : reply.allocations) {
+    const std::size_t at = common_end(reply.error, allocation.reason);
+    if (at == std::string::npos) continue;
+    std::string& shorter = at == 0 ? allocation.reason : reply.error;
+    shorter.resize(at == 0 ? shorter.size() - reply.error.size() : at);
+    if (shorter.ends_with(": ")) shorter.resize(shorter.size() - 2);
+  }
+  return reply;
+}
+
 }  // namespace
 
-std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
+std::vector<std::string> describe_status(const DeploymentStatusReply& reply) {
+  const DeploymentStatusReply status = tell_once(reply);
   std::vector<std::string> lines{with_reason(status.status, status.reason)};
   for (const auto& [name, allocation] : status.allocations)
     lines.push_back(fmt::format("  {}: {}", name, describe(allocation)));
@@ -311,6 +339,7 @@ Result<void> deployment_info(Session& session, const Arguments& arguments) {
   if (info.status.empty())
     return fail(Errc::failed, "{}", info.error.empty() ? "the reply of the daemon has no status" : info.error);
   if (arguments.has("json")) return {};
+  info = tell_once(std::move(info));
   session.print(with_reason(with_reason(info.status, info.reason), info.error));
   if (info.created > 0) session.print(fmt::format("  created {}", format_time(UnixTime{info.created})));
   if (info.ended > 0) session.print(fmt::format("  ended   {}", format_time(UnixTime{info.ended})));

@@ -99,6 +99,34 @@ TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
   EXPECT_EQ(shown(-1, "its disk is full"), "Failed\n  work: failed, its disk is full\n") << "no process gave one";
 }
 
+TEST_F(DeployTest, ALongReasonIsToldOnce) {
+  const std::string reason = "the engine has no image of this name, and the registry refuses to give one";
+  const auto count = [&](const std::string& text) {
+    int found = 0;
+    for (auto at = text.find(reason); at != std::string::npos; at = text.find(reason, at + 1)) ++found;
+    return found;
+  };
+  protocol::DeploymentStatusReply status;
+  protocol::DeploymentInfoReply info;
+  const auto show = [&](const std::string& error, const std::string& first, const std::string& second) {
+    status.status = info.status = "Failed";
+    status.error = info.error = error;
+    status.allocations["first"].reason = info.allocations["first"].reason = first;
+    status.allocations["second"].reason = info.allocations["second"].reason = second;
+    answer = [&](const Envelope& e) {
+      return e.behaviour.ends_with("/info") ? json::encode(info) : json::encode(status);
+    };
+    const std::string shown = nunet({"deployment", "status", "abc"}).out;
+    EXPECT_EQ(count(nunet({"deployment", "info", "abc"}).out), 1) << "as the status";
+    EXPECT_EQ(count(shown), 1) << shown;
+    return shown;
+  };
+  EXPECT_THAT(show("first could not be started: " + reason, "it could not be started: " + reason, ""),
+              HasSubstr("\n  first could not be started\n"));
+  const std::string all = "the deployment has failed: " + reason;
+  EXPECT_THAT(show(reason, all, all), HasSubstr("  second: pending, the deployment has failed\n"));
+}
+
 TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
   const std::string hostile = "\x1b[2J\x1b[Hx\u009b2J\u202e\nCompleted";
   const std::string shown = "\\x1b[2J\\x1b[Hx\\u009b2J\\u202e\\x0aCompleted";
