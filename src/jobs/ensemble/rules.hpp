@@ -26,6 +26,7 @@ std::string hint(std::string_view name, const Map& known, std::string_view excep
   return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
 }
 
+inline constexpr std::string_view kResourcesExample = "{cpu: {cores: 1}, ram: {size: 1GiB}, disk: {size: 1GiB}}";
 inline constexpr std::string_view kDependsOnItself = "an allocation cannot depend on itself";
 
 /// Of a name in the depends_on of `self` that is not among the allocations.

@@ -56,6 +56,8 @@ bool is_image(std::string_view image) {
 }
 
 Result<void> check_resources(const std::string& at, const capability::Resources& resources) {
+  if (resources.cpu.cores.empty() && resources.ram.size.empty() && resources.disk.size.empty())
+    return wrong("{}: expected what the work needs, found nothing; for example {}", at, kResourcesExample);
   if (resources.cpu.cores.empty()) return wrong("{}.cpu.cores: expected a number above 0", at);
   if (resources.ram.size.empty()) return wrong("{}.ram.size: expected a size above 0", at);
   if (resources.disk.size.empty()) return wrong("{}.disk.size: expected a size above 0", at);
