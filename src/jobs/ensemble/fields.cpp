@@ -15,6 +15,7 @@ constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
     {"args", "not supported; the arguments of the program are called cmd"},
     {"gpu", kNoCards},
     {"gpus", "they belong to resources, and are not available to the work yet; remove it"},
+    {"lease", "it belongs to a node; for example nodes: {main: {allocations: [web], lease: 1h}}"},
     {"ports", "they belong to nodes.<node>, and are not available yet: the work has no network; remove it"},
     {"restart_policy", "it belongs to execution, where only \"no\" is available yet; remove it"},
     {"memory", "not supported; the memory of a graphics card is called vram"},
@@ -47,9 +48,10 @@ Result<void> failure(const std::vector<std::string>& problems) {
   return fail(Errc::invalid_argument, "{} problems:\n  {}", problems.size(), fmt::join(problems, "\n  "));
 }
 
-Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known) {
+Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known,
+                               std::string_view example) {
   const json::Object* object = value.if_object();
-  if (object == nullptr) return path.wrong_kind("a map", value);
+  if (object == nullptr) return path.wrong_kind("a map", value, example);
   json::Object out;
   for (const auto& member : *object) {
     if (known && !is_known(member.key(), *known))

@@ -30,8 +30,10 @@ class Path {
   [[nodiscard]] std::unexpected<Error> wrong(std::string_view message) const {
     return fail(Errc::invalid_argument, "{}{}{}", text_, text_.empty() ? "" : ": ", message);
   }
-  [[nodiscard]] std::unexpected<Error> wrong_kind(std::string_view expected, const json::Value& found) const {
-    return wrong(json::wrong_kind(expected, found).error().message());
+  [[nodiscard]] std::unexpected<Error> wrong_kind(std::string_view expected, const json::Value& found,
+                                                  std::string_view example = {}) const {
+    const std::string message(json::wrong_kind(expected, found).error().message());
+    return wrong(example.empty() ? message : fmt::format("{}; for example {}", message, example));
   }
   [[nodiscard]] std::unexpected<Error> wrong(const Error& error) const {
     return wrong(std::string_view(error.message()));
@@ -50,8 +52,10 @@ Result<void> failure(const std::vector<std::string>& problems);
 /// Whether the key is among them, with or without a ~, see (3).
 [[nodiscard]] bool is_known(std::string_view key, Keys known);
 
-/// The object without members that are null. With `known`, other keys are recorded as problems and left out.
-Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known = std::nullopt);
+/// The object without members that are null. With `known`, other keys are recorded as problems and left out. What is no
+/// object is refused with the `example`, if there is one.
+Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known = std::nullopt,
+                               std::string_view example = {});
 
 /// Replaces a member, if present, by the result of `transform`.
 template <class F>

@@ -6,6 +6,7 @@
 #include "jobs/ensemble/ensemble.hpp"
 #include "jobs/ensemble/fields.hpp"
 #include "jobs/ensemble/normalise_run.hpp"
+#include "jobs/ensemble/rules.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -50,6 +51,7 @@ constexpr std::string_view kSandboxKeys[] = {"entrypoint",        "cmd",  "envir
                                              "working_directory", "type", "~restart_policy"};
 constexpr std::string_view kFirecrackerKeys[] = {"kernel_image", "root_file_system", "kernel_args", "initrd",
                                                  "initrd_path",  "mmds_message",     "type"};
+constexpr std::string_view kSizeExample = "{size: 1GiB}";
 
 /// Of a place that keep_text() covers.
 Result<Value> text_of(const Value& value, const Path& path) {
@@ -105,7 +107,7 @@ Result<Value> cores(const Value& value, const Path& path) {
 }
 
 Result<Value> cpu(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kCpuKeys)));
+  TRY(Object object, object_at(value, path, Keys(kCpuKeys), "{cores: 1}"));
   rewrite(object, "cores", path, cores);
   rewrite(object, "clock_speed", path, clock);
   rewrite(object, "cache_size", path, size_in_bytes);
@@ -113,14 +115,14 @@ Result<Value> cpu(const Value& value, const Path& path) {
 }
 
 Result<Value> ram(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kRamKeys)));
+  TRY(Object object, object_at(value, path, Keys(kRamKeys), kSizeExample));
   rewrite(object, "size", path, size_in_gib);
   rewrite(object, "clock_speed", path, clock);
   return Value(std::move(object));
 }
 
 Result<Value> disk(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kDiskKeys)));
+  TRY(Object object, object_at(value, path, Keys(kDiskKeys), kSizeExample));
   rewrite(object, "size", path, size_in_gib);
   rewrite(object, "read_speed", path, size_in_bytes);
   rewrite(object, "write_speed", path, size_in_bytes);
@@ -156,7 +158,7 @@ const Value* template_named(const Value* templates, std::string_view name) {
 
 /// The members of a resource description in the units of the network; `name` is kept.
 Result<Value> own_resources(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kResourceKeys)));
+  TRY(Object object, object_at(value, path, Keys(kResourceKeys), kResourcesExample));
   rewrite(object, "cpu", path, cpu);
   rewrite(object, "ram", path, ram);
   rewrite(object, "disk", path, disk);

@@ -43,6 +43,13 @@ Result<Value> positive_number(const Value& value, const Path& path) {
   return value;
 }
 
+Result<Value> port(const Value& value, const Path& path) {
+  const auto number = json::from_value<std::uint16_t>(value);
+  if (number && *number > 0) return value;
+  return path.wrong(fmt::format("expected a port from 1 to 65535, for example 8080, found {}",
+                                std::string_view(json::write(value)).substr(0, 64)));
+}
+
 Result<Value> positive_size(const Value& value, const Path& path) {
   TRY(Value size, size_in_gib(value, path));
   if (size == 0) return path.wrong("expected a size above 0");
@@ -92,7 +99,8 @@ Result<Value> healthcheck(const Value& value, const Path& path) {
   rewrite(object, "response", path, plain_object<kResponseKeys>);
   for (const std::string_view key : {"interval", "timeout"}) rewrite(object, key, path, positive_duration);
   rewrite(object, "grace", path, duration);
-  for (const std::string_view key : {"port", "failure_threshold", "success_threshold"})
+  rewrite(object, "port", path, port);
+  for (const std::string_view key : {"failure_threshold", "success_threshold"})
     rewrite(object, key, path, positive_number);
   return Value(std::move(object));
 }
@@ -117,7 +125,12 @@ void dependencies(Object& allocation, const Path& path, std::string_view name, c
   if (!conditions.empty()) allocation["depends_on_conditions"] = std::move(conditions);
 }
 
-Result<Value> inputs(const Value& value, const Path& path) { return each_item(value, path, plain_object<kInputKeys>); }
+Result<Value> inputs(const Value& value, const Path& path) {
+  return each_item(value, path, [](const Value& one, const Path& at) -> Result<Value> {
+    TRY(Object object, object_at(one, at, Keys(kInputKeys), "{file: points.csv}"));
+    return Value(std::move(object));
+  });
+}
 
 Result<Value> results(const Value& value, const Path& path) {
   if (value.is_array()) return Value(Object{{"paths", value}});

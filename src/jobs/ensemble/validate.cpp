@@ -71,7 +71,9 @@ Result<void> check_resources(const std::string& at, const capability::Resources&
 
 Result<void> check_strings(const std::string& at, const json::Value& list, bool variables) {
   const json::Array* array = list.if_array();
-  if (array == nullptr) return wrong("{}: {}", at, json::wrong_kind("a list", list).error().message());
+  if (array == nullptr)
+    return wrong("{}: {}; for example {}", at, json::wrong_kind("a list", list).error().message(),
+                 variables ? "[NAME=value]" : "[python3, train.py]");
   for (std::size_t i = 0; i < array->size(); ++i) {
     const auto* text = (*array)[i].if_string();
     if (text == nullptr) return wrong("{}[{}]: {}", at, i, json::wrong_kind("a string", (*array)[i]).error().message());
