@@ -119,8 +119,11 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   const auto refuse = [&](NoBid why) {
     ++metrics_.bid_refusals[why.reason];
     const bool is_own = requester == root_.handle().did;
-    if (is_own) log::info("provider", "no bid for {} of this node: {}", request.id, why.text);
-    if (!is_own) log::debug("provider", "no bid for {}: {}", request.id, why.text);
+    if (is_own && told_.size() >= kMaxBidsPerOwner) told_.clear();
+    if (is_own && told_.emplace(request.id, why.reason).second)
+      log::info("provider", "no bid for {} of this node: {}", request.id, why.text);
+    else
+      log::debug("provider", "no bid for {}: {}", request.id, why.text);
     return std::unexpected(std::move(why));
   };
   if (auto admitted = admit(request, requester); !admitted) return refuse(std::move(admitted.error()));

@@ -120,6 +120,7 @@ class Bids {
   Describe describe_;
   Metrics& metrics_;
   std::map<did::Did, OfOwner> bids_;
+  std::set<std::pair<std::string, BidRefusal>> told_;  ///< of deployments of this node, to log each of them once
   std::size_t size_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/log.hpp"
 #include "provider/admission.hpp"
 #include "provider/testing.hpp"
 
@@ -161,6 +162,20 @@ struct BidsTest : ProviderTest {
     return bids.open({by.did(), ensemble}).has_value();
   }
 };
+
+TEST_F(BidsTest, WhyThisNodeDoesNotBidForItsOwnDeploymentIsLoggedOnce) {
+  std::vector<std::string> lines;
+  log::set_level(log::Level::info);
+  log::set_sink([&](const log::Line& line) { lines.emplace_back(line.text); });
+  for (const char* ensemble : {"e", "e", "other", "e"})
+    EXPECT_FALSE(bids.answer(bid_request(ensemble, 64), node.did()));
+  EXPECT_FALSE(bids.answer(bid_request("e", 64), alice.did()));
+  log::set_sink({});
+  log::set_level(log::Level::warn);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_TRUE(lines[0].starts_with("no bid for e of this node: ")) << lines[0];
+  EXPECT_TRUE(lines[1].starts_with("no bid for other of this node: ")) << lines[1];
+}
 
 TEST_F(BidsTest, ABidIsSignedAndOpenUntilItExpires) {
   const auto bid = bids.answer(bid_request("e"), alice.did());
