@@ -7,6 +7,11 @@ namespace {
 using namespace protocol;
 
 struct StartFailureTest : DeploymentTest {
+  void deploy_within_an_hour(DeploymentRecord made) {
+    made.deadline = (w.world.unix_now() + 1h).nanos;
+    create(std::move(made));
+    deployment->start();
+  }
   /// The task `first` and the service `svc` run; `next` starts when `first` has completed, `web` when `svc` is healthy.
   void begin(bool pinned) {
     other.bids = false;
@@ -104,10 +109,7 @@ TEST_F(StartFailureTest, AStartThatTheOnlyMachineOfANodeKeepsRefusingFailsTheDep
 
 TEST_F(StartFailureTest, WhatIsAloneOnTheOnlyMachineFailsToo) {
   provider.refuse_start = "no such image";
-  DeploymentRecord made = record();
-  made.deadline = (w.world.unix_now() + 1h).nanos;
-  create(std::move(made));
-  deployment->start();
+  deploy_within_an_hour(record());
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
   EXPECT_NE(deployment->record().error.find("no such image"), std::string::npos) << deployment->record().error;
   EXPECT_EQ(task().status, AllocationStatus::failed);
@@ -117,10 +119,7 @@ TEST_F(StartFailureTest, WhatIsAloneOnTheOnlyMachineFailsToo) {
 
 TEST_F(StartFailureTest, AStartThatIsRefusedForAWhileIsRepeated) {
   provider.refuse_start = "the registry does not answer";
-  DeploymentRecord made = record();
-  made.deadline = (w.world.unix_now() + 1h).nanos;
-  create(std::move(made));
-  deployment->start();
+  deploy_within_an_hour(record());
   ASSERT_TRUE(until([&] { return provider.starts >= kMaxStartFailures; }));
   provider.refuse_start.clear();
   ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
@@ -130,10 +129,8 @@ TEST_F(StartFailureTest, WhatMayRunElsewhereIsNotLeftAtAMachineThatRefusesToStar
   provider.refuse_start = "no such image";
   other.bids = false;
   DeploymentRecord made = record();
-  made.deadline = (w.world.unix_now() + 1h).nanos;
   made.ensemble.nodes.at("node").peer.clear();
-  create(std::move(made));
-  deployment->start();
+  deploy_within_an_hour(std::move(made));
   ASSERT_TRUE(until([&] { return provider.starts > 0; }));
   w.settle(5 * kStartRefusalPatience);
   EXPECT_FALSE(is_final(deployment->status())) << deployment->record().error;

@@ -6,12 +6,19 @@ namespace {
 
 using namespace protocol;
 
-TEST_F(DeploymentTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
-  DeploymentRecord service = record();
-  service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
-  create(std::move(service));
-  deployment->start();
-  ASSERT_TRUE(reaches(DeploymentStatus::running));
+struct UnhealthyTest : DeploymentTest {
+  void run_service() {
+    DeploymentRecord service = record();
+    service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    create(std::move(service));
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running));
+  }
+};
+
+TEST_F(UnhealthyTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
+  run_service();
+  ASSERT_EQ(deployment->status(), DeploymentStatus::running);
   provider.runs.at("task").health = Health::healthy;
   ASSERT_TRUE(until([&] { return task().health == Health::healthy; }));
   const std::string first = task().incarnation;
@@ -84,7 +91,7 @@ TEST_F(DeploymentTest, ATaskWhoseEndIsKnownIsNotRequestedToRestart) {
   EXPECT_EQ(provider.restarts, 0);
 }
 
-TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
+TEST_F(UnhealthyTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
   OutputStore store(folder);
   const auto previous = [&] {
     protocol::DeploymentLogsRequest request{
@@ -92,11 +99,8 @@ TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
     const auto page = w.run(a, previous_page(store, deployment->record(), std::move(request)));
     return page ? std::string(as_text(page->data)) : page.error().to_string();
   };
-  DeploymentRecord service = record();
-  service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
-  create(std::move(service));
-  deployment->start();
-  ASSERT_TRUE(reaches(DeploymentStatus::running));
+  run_service();
+  ASSERT_EQ(deployment->status(), DeploymentStatus::running);
   EXPECT_NE(previous().find("no output of an earlier run"), std::string::npos) << previous();
   provider.runs.at("task").out = "first\n";
   provider.runs.at("task").health = Health::unhealthy;
@@ -114,12 +118,9 @@ TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
   EXPECT_EQ(previous(), "second\n");
 }
 
-TEST_F(DeploymentTest, AProviderThatSendsNoOutputDoesNotPreventARestart) {
-  DeploymentRecord service = record();
-  service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
-  create(std::move(service));
-  deployment->start();
-  ASSERT_TRUE(reaches(DeploymentStatus::running));
+TEST_F(UnhealthyTest, AProviderThatSendsNoOutputDoesNotPreventARestart) {
+  run_service();
+  ASSERT_EQ(deployment->status(), DeploymentStatus::running);
   provider.page_takes = 1h;
   provider.runs.at("task").health = Health::unhealthy;
   EXPECT_TRUE(until([&] { return provider.restarts == 1; }, kRestartOutput + 1min));
