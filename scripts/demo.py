@@ -225,6 +225,7 @@ def count_words(user, names):
     write(user, "count.yaml", MAP)
     begin = time.monotonic()
     counting = deploy(user, "count.yaml", names)
+    type_(user, f"nunet deployment explain {counting}", names)
     for name in ("west", "east"):
         type_(user, f"nunet deployment results {counting} {name} -o {name}")
 
@@ -245,6 +246,7 @@ def count_words(user, names):
 def serve(network, user, names):
     heading("A service with a health check; then its machine dies")
     write(user, "clock.yaml", SERVICE)
+    type_(user, "nunet plan -f clock.yaml", names)
     deployment = deploy(user, "clock.yaml", names)
     first = machines_of(user, deployment)["clock"]
 

@@ -97,6 +97,47 @@ Feature: Failed deployments
     And the output of "added" has no gap
     And nothing is left at bob and carol
 
+  @ucan @cli-access
+  Scenario: A context that lacks a capability of its own node is told which, and nothing is done
+    Given alice has a context "guest"
+    And alice grants "/dms/node/peers" on its daemon to "guest"
+    And alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        work:
+          executor: sandbox
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+          execution: {type: sandbox, cmd: ["true"]}
+      nodes:
+        place: {allocations: [work]}
+      """
+    When alice deploys
+      | deployment | allocation | script | type | at  |
+      | task       | task       | counts | task | bob |
+      | changed    | changed    | counts | task | bob |
+      | other      | other      | counts | task | bob |
+    Then "task" counts on
+    And deployment "changed" is running
+    And deployment "other" is running
+    And "guest" of alice is refused each of these by the name of the capability, and permitted it once that is granted
+      | command                                            | capability                    |
+      | deployment list                                    | /dms/node/deployment/list     |
+      | deployment status <id of task>                     | /dms/node/deployment/status   |
+      | deployment info <id of task>                       | /dms/node/deployment/info     |
+      | deployment manifest <id of task>                   | /dms/node/deployment/manifest |
+      | deployment logs <id of task>                       | /dms/node/deployment/logs     |
+      | deployment shutdown <id of other>                  | /dms/node/deployment/shutdown |
+      | deployment update <id of changed> -f ensemble.yaml | /dms/node/deployment/update   |
+      | deploy -f ensemble.yaml                            | /dms/node/deployment/new      |
+    And deployment "other" is completed
+    And deployment "changed" is completed
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob
+
   @execution-and-resources
   Scenario: Work that takes more than its disk is ended, other work goes on
     When alice deploys

@@ -3,7 +3,8 @@ Feature: Revocations
   A revoked token is refused on every machine, also on one that was offline when it was revoked.
 
   Background:
-    Given machines "alice", "bob" and "carol" that trust the organisation "org" of alice
+    Given daemons log what they do in detail
+    And machines "alice", "bob" and "carol" that trust the organisation "org" of alice
     And alice has a context "guest"
     And alice grants "/dms/node/peers" from "org" to "guest"
 

@@ -38,6 +38,7 @@ Result<void> plan(Session& session, const Arguments& arguments) {
 Result<void> explain(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(id, full_id(client, std::move(id)));
   TRY(const auto reply, client.call(protocol::kDeploymentExplain, protocol::DeploymentId{id}));
   if (arguments.has("json")) print_reply_json(session, reply);
   if (reply.status.empty())

@@ -86,21 +86,16 @@ void Auction::release_others(const Candidate& chosen) {
   for (const auto& [node, bid] : chosen) kept.insert(bid.peer);
   RevertRequest request;
   request.ensemble_id = ensemble_id_;
-  for (const auto& [node, bids] : bids_)
-    for (const Bid& bid : bids)
-      if (kept.insert(bid.peer).second)
-        actor_.spawn(send_revert(actor_, message(actor_, kRevert, bid.handle, request)));
+  for (const auto& [peer, handle] : bidders_)
+    if (!kept.contains(peer)) actor_.spawn(send_revert(actor_, message(actor_, kRevert, handle, request)));
 }
 
 Task<void> Auction::release_all() {
   RevertRequest request;
   request.ensemble_id = ensemble_id_;
-  std::set<std::string> told;
   std::vector<Task<void>> sending;
-  for (const auto& [node, bids] : bids_)
-    for (const Bid& bid : bids)
-      if (told.insert(bid.peer).second)
-        sending.push_back(send_revert(actor_, message(actor_, kRevert, bid.handle, request)));
+  for (const auto& [peer, handle] : bidders_)
+    sending.push_back(send_revert(actor_, message(actor_, kRevert, handle, request)));
   for (Task<void>& one : sending) co_await std::move(one);
 }
 
@@ -116,7 +111,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   shortage_ = {};
   explanation_ = {};
   asked_.clear();
-  bids_.clear();
+  bidders_.clear();
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
   bool held_round = false;
@@ -139,6 +134,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     if (told_ && std::exchange(held_round, true))
       told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
     shortage_.begin_round();
+    bids_.clear();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     const TaskContext context = co_await this_task();
     Nursery asking(lane, "clocks of bidders of " + ensemble_id_, context.scope);
@@ -239,6 +235,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   const SteadyTime begun = lane.now();
   Duration settle = kBidSettle;
   std::set<std::string> without_bid = nodes;
+  bool is_enough = false;
   const std::string self = network_.self().to_string();
   // A pinned node has one possible bidder, as has any node while no peer is connected: once it has bid there is nothing
   // to wait for.
@@ -246,8 +243,8 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
                                 return ensemble_.nodes.at(n).peer.empty();
                               });
   for (;;) {
-    if (has_one_bidder && without_bid.empty()) co_return Result<void>();
-    const SteadyTime deadline = without_bid.empty() ? std::min(until, lane.now() + settle) : until;
+    if (has_one_bidder && is_enough) co_return Result<void>();
+    const SteadyTime deadline = is_enough ? std::min(until, lane.now() + settle) : until;
     Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
@@ -260,8 +257,15 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     if (bid->peer != self) settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
     taken.insert(bid->peer);
     without_bid.erase(bid->node_id);
+    bidders_.insert_or_assign(bid->peer, bid->handle);
     bids_[bid->node_id].push_back(std::move(*bid));
+    if (!is_enough && without_bid.empty()) is_enough = give_every_node_a_machine(nodes);
   }
+}
+
+bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) const {
+  const Result<Wanted> wanted = wanted_of(ensemble_, nodes, ensemble_id_);
+  return wanted && match(market_of(bids_, nodes), *wanted).complete;
 }
 
 Task<void> Auction::ask_clocks(std::set<std::string> excluded) {

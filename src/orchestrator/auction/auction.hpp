@@ -4,13 +4,14 @@
 // Model
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
 //     broadcast, and from the provider of this node by a message to it, as a broadcast does not reach its sender. That
-//     provider bids by the same rules as any other. A round lasts kBidRound at most, and ends early once every node of
-//     the round has a bid and none arrived for as long again as the first one of another machine took, within
-//     kMinBidSettle and kBidSettle (at once if all of them are pinned, or no peer is connected).
+//     provider bids by the same rules as any other. A round lasts kBidRound at most, and ends early once its bids
+//     give every node of the round a machine and none arrived for as long again as the first one of another machine
+//     took, within kMinBidSettle and kBidSettle (at once if all of them are pinned, or no peer is connected). Bids that
+//     are worth nothing do not end it: rounds in quick succession would flood the network with requests.
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
 //     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
-//     most kMaxBidsPerNode are kept for a node. Who is excluded is asked at each round.
+//     most kMaxBidsPerNode of a round are kept for a node. Who is excluded is asked at each round.
 //  3. After a round as many nodes as possible get a machine, by the best choice among the bids (matching/), and keep
 //     it; the other bidders may bid for the remaining nodes in the next round. Rounds continue until every node has a
 //     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
@@ -45,7 +46,7 @@ namespace dms::orchestrator {
 inline constexpr Duration kBidRound = 5s;
 inline constexpr Duration kMinBidSettle = 20ms;
 inline constexpr Duration kBidSettle = 250ms;
-inline constexpr std::size_t kMaxBidsPerNode = 8;
+inline constexpr std::size_t kMaxBidsPerNode = 64;
 inline constexpr std::size_t kBidQueue = 256;
 inline constexpr Duration kClockQuestion = 1s;
 inline constexpr Duration kClockAnswer = 3s;
@@ -82,8 +83,6 @@ class Auction {
   [[nodiscard]] protocol::Choice choice() const;
   /// The nodes without a machine at the end of the last run.
   [[nodiscard]] const std::set<std::string>& missing() const { return missing_; }
-  /// Bids received for each node in the last run, for status reports.
-  [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:
   Auction(actor::Actor& actor, const network::Network& network, std::string ensemble_id);
@@ -98,6 +97,8 @@ class Auction {
   Task<Result<void>> request_from(std::string peer, protocol::EnsembleBidRequest request,
                                   actor::MessageOptions options);
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
+  /// Whether the bids of the round do.
+  [[nodiscard]] bool give_every_node_a_machine(const std::set<std::string>& nodes) const;
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
@@ -110,7 +111,8 @@ class Auction {
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<protocol::Bid> incoming_{kBidQueue};
-  std::map<std::string, std::vector<protocol::Bid>> bids_;
+  std::map<std::string, std::vector<protocol::Bid>> bids_;  ///< of the round, by node
+  std::map<std::string, actor::Handle> bidders_;            ///< of the last run, by peer
   std::set<std::string> missing_;
   Shortage shortage_;            ///< of the last run
   std::set<std::string> asked_;  ///< for their clocks, in the last run

@@ -274,6 +274,14 @@ TEST_F(AuctionTest, AMachineThatHasBidWithTooLittleFreeIsCounted) {
   EXPECT_NE(text.find("1 has bid; 1 machine is not chosen: ram.size: 1 GiB required, "), std::string::npos) << text;
 }
 
+TEST_F(AuctionTest, BidsThatAreWorthNothingEndNoRoundAndTakeNoPlaces) {
+  large.free = machine(0);
+  small.silent_rounds = 1;
+  EXPECT_EQ(run().value().at("node").peer, small.peer());
+  EXPECT_EQ(large.requests, 2) << "the first round lasted";
+  EXPECT_GE(took, kBidRound);
+}
+
 TEST(ShortageTest, LaterReasonsAreCounted) {
   Shortage shortage;
   shortage.set_peers(9, 0);

@@ -94,7 +94,7 @@ TEST(Orders, PrintOnBothStreams) {
       ++tasks;
       std::set<std::string> entries;
       for (const json::Value& entry : ensemble.allocations.at(name).execution.params.at("environment").as_array())
-        entries.insert(entry.as_string());
+        entries.emplace(std::string(entry.as_string()));
       EXPECT_TRUE(entries.contains("FAKE_OUT=" + output)) << output;
       EXPECT_TRUE(entries.contains("FAKE_ERR=" + errors_of(output))) << output;
     }

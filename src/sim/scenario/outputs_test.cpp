@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
 
 #include "base/file.hpp"
 #include "orchestrator/output/stream_file.hpp"
@@ -30,6 +31,8 @@ struct OutputsTest : testing::Test {
   }
   [[nodiscard]] std::filesystem::path folder() const { return root / "deployments" / "e" / "a"; }
   void append(orchestrator::Stream stream, std::uint64_t offset, std::string_view text) const {
+    const bool is_out = stream == orchestrator::Stream::out;
+    std::ofstream(folder() / (is_out ? "stdout.log" : "stderr.log"), std::ios::app).close();  // as the store makes it
     const Bytes data = to_bytes(text);
     const Result<void> appended = StreamFile(folder(), stream).append(offset, data);
     EXPECT_TRUE(appended) << appended.error().to_string();

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import threading
 
@@ -149,6 +150,38 @@ def grants_more(context, provider, user, names):
     if machines[provider].peer_id() not in str(machines[user].peers()):
         machines[user].accept(machines[provider])
         machines[user].connect(machines[provider])
+
+
+@given('{name:w} grants "{capability}" on its daemon to "{key}"')
+def grants_on_daemon(context, name, capability, key):
+    """The daemon knows the context from now on: what it refuses it, it explains."""
+    machine = context.cluster.machines[name]
+    token = machine.must("cap", "grant", "--context", "user", "--cap", capability, "--duration", "1h", machine.did(key)).out
+    machine.must("cap", "anchor", "-c", "dms", "--require", token.strip())
+
+
+@then('"{key}" of {name:w} is refused each of these by the name of the capability, and permitted it once that is granted')
+def refused_until_granted(context, key, name):
+    machine = context.cluster.machines[name]
+
+    def statuses(line):
+        """Which deployments there are, with the status of the one that the line names."""
+        listed = machine.must("deployment", "list", "--json").json
+        return {id: entry["status"] if id in line else "" for id, entry in listed.items()}
+    for row in context.table:
+        line = re.sub(r"<id of (\w+)>", lambda match: context.ensembles[match.group(1)].id, row["command"])
+        command, before = [*shlex.split(line), "--context", key], statuses(line)
+        refused = machine.nunet(*command)
+        assert refused.status == 3 and "not permitted" in refused.err and row["capability"] in refused.err, refused
+        assert statuses(line) == before, (before, statuses(line))
+        grants_on_daemon(context, name, row["capability"], key)
+
+        def permitted():
+            answer = machine.nunet(*command)
+            if answer.status:
+                raise ClusterError(answer)
+            return True
+        wait_for(permitted, f"{line} is permitted", 10)
 
 
 @then("each of these has failed with its reason")
