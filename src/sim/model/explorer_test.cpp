@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/random.hpp"
+#include "sim/model/state_table.hpp"
 
 namespace dms::sim::model {
 namespace {
@@ -74,6 +75,16 @@ TEST(Protocol, HoldsWithFastReplacements) {
   expect_no_fault(limits);
 }
 
+/// The least configuration in which a provider that has restarted receives a message of an earlier attempt again.
+Limits two_attempts() {
+  Limits limits = small();
+  limits.in_flight = 1;
+  limits.lease = 1;
+  return limits;
+}
+
+TEST(Protocol, HoldsWithACrashAndADuplicateInTwoAttempts) { expect_no_fault(two_attempts()); }
+
 /// Each step of a state is one of its images, under other numbers.
 TEST(Symmetry, NoStepTellsNumbersApart) {
   const auto reached = [](const State& from, const Limits& limits) {
@@ -84,7 +95,7 @@ TEST(Symmetry, NoStepTellsNumbersApart) {
   };
   SeededRandom random(9);
   std::set<State> seen;
-  for (int walk = 0; walk < 60; ++walk) {
+  for (int walk = 0; walk < 75; ++walk) {
     Limits limits = small();
     limits.allocations = 1 + walk % 2;
     limits.capacity = 1 + walk % 3 % 2;
@@ -109,25 +120,87 @@ TEST(Symmetry, NoStepTellsNumbersApart) {
   EXPECT_GT(seen.size(), 500U) << "different states";
 }
 
-TEST(Symmetry, OneOfManyStatesFindsWhatAllOfThemHave) {
+TEST(Reduced, OneOfManyStatesFindsWhatAllOfThemHave) {
 #ifdef DMS_ADDRESS_SANITIZER
   GTEST_SKIP() << "skipped: takes a minute with the address sanitizer";
 #endif
   Limits limits = small();
   limits.attempts = 1;
   limits.crashes = limits.duplicates = 0;
-  const Exploration all = explore(limits, kMostStates, Symmetry::none);
-  const Exploration one = explore(limits, kMostStates);
+  const Exploration all = explore(limits, kMostStates, Reduction::none);
+  const Exploration one = explore(limits, kMostStates, Reduction::of_numbers);
   EXPECT_TRUE(all.complete && one.complete && !all.fault && !one.fault);
   EXPECT_LT(one.states, all.states);
   EXPECT_GE(2 * one.states, all.states) << "two providers have two images at most";
   limits.crashes = 1;
   limits.mutation = Mutation::restart_extends_lease;
-  const Exploration first = explore(limits, kMostStates, Symmetry::none);
-  const Exploration same = explore(limits, kMostStates);
+  const Exploration first = explore(limits, kMostStates, Reduction::none);
+  const Exploration same = explore(limits, kMostStates, Reduction::of_numbers);
   ASSERT_TRUE(first.fault && same.fault);
   EXPECT_EQ(first.fault->property, same.fault->property);
   EXPECT_EQ(first.fault->steps.size(), same.fault->steps.size()) << same.fault->to_string();
+}
+
+TEST(Reduced, StatesWithFewerFaultsFindWhatTheOthersHave) {
+#ifdef DMS_ADDRESS_SANITIZER
+  GTEST_SKIP() << "skipped: takes a minute with the address sanitizer";
+#endif
+  Limits limits = two_attempts();
+  limits.attempts = 1;
+  for (int i = 0; i < kMutations; ++i) {
+    limits.mutation = static_cast<Mutation>(i);
+    const Exploration all = explore(limits, kMostStates, Reduction::of_numbers);
+    const Exploration fewer = explore(limits, kMostStates);
+    SCOPED_TRACE(to_string(limits.mutation));
+    EXPECT_EQ(all.complete, fewer.complete);
+    EXPECT_EQ(all.fault.has_value(), fewer.fault.has_value());
+    EXPECT_TRUE(!all.complete || fewer.states < all.states);
+  }
+}
+
+/// A duplicate does nothing before a crash.
+TEST(Reduced, DuplicatesWithoutACrashAddNoState) {
+  Limits limits = two_attempts();
+  limits.attempts = 1;
+  limits.crashes = 0;
+  const Exploration with = explore(limits, kMostStates);
+  limits.duplicates = 0;
+  EXPECT_EQ(explore(limits, kMostStates).states, with.states);
+  limits.crashes = 1;
+  const Exploration crash = explore(limits, kMostStates);
+  limits.duplicates = 1;
+  EXPECT_GT(explore(limits, kMostStates).states, crash.states);
+}
+
+TEST(StateTable, ReturnsWhatWasAddedAndWhatStandsForIt) {
+  const Limits limits = small();
+  StateTable table;
+  SeededRandom random(4);
+  State state = initial_state(limits);
+  for (int step = 0; step < 200; ++step) {
+    const StateTable::Found found = table.add(state, true);
+    ASSERT_TRUE(!found.is_new || table.state(found.number) == state);
+    std::vector<State> ways;
+    successors(state, limits, false, [&](const Step&, const State& way, const Violation&) { ways.push_back(way); });
+    state = ways[random.below(ways.size())];
+  }
+  State fewer = initial_state(limits);
+  fewer.cancelled = 1;
+  State more = fewer;
+  more.crashes = 1;
+  State other = fewer;
+  other.duplicates = 1;
+  const StateTable::Found first = table.add(more, true);
+  EXPECT_TRUE(first.is_new);
+  EXPECT_TRUE(table.add(other, true).is_new) << "neither has fewer of both";
+  EXPECT_EQ(table.covering(first.number), StateTable::kNone);
+  const StateTable::Found least = table.add(fewer, true);
+  EXPECT_TRUE(least.is_new);
+  EXPECT_EQ(table.covering(first.number), least.number);
+  EXPECT_EQ(table.covering(least.number), StateTable::kNone);
+  more.duplicates = 1;
+  EXPECT_FALSE(table.add(more, true).is_new);
+  EXPECT_TRUE(table.add(more, false).is_new);
 }
 
 /// Minutes and gigabytes: for the nightly run.
@@ -137,8 +210,8 @@ TEST_P(ProtocolInFull, Holds) {
   if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes minutes; set NUNET_NIGHTLY=1";
   Limits limits = small();
   switch (GetParam()) {
-    case 0: break;                                            // two attempts, a crash at each step and a duplicate
-    case 1: limits.crashes = 0, limits.cancel = true; break;  // cancelled in each state, a duplicate
+    case 0: break;                                                             // two attempts, a crash, a duplicate
+    case 1: limits.crashes = 0, limits.cancel = true; break;                   // cancelled in each state
     case 2: limits.lifetime = 1, limits.lease = 2, limits.crashes = 0; break;  // messages that outlive a tick
     case 3: limits.exclusive = false, limits.duplicates = 0, limits.lease = 2; break;
     case 4: limits.attempts = 1, limits.crashes = 2, limits.cancel = true, limits.lease = 2; break;
@@ -150,10 +223,21 @@ TEST_P(ProtocolInFull, Holds) {
   const Exploration found = explore(limits, kMostInFull);
   std::printf("configuration %d: %zu states, %zu transitions%s\n", GetParam(), found.states, found.transitions,
               found.complete ? "" : ", and what follows from the rest was not explored");
-  EXPECT_TRUE(found.complete) << found.states << " states are the most that are explored";
+  EXPECT_TRUE(found.complete) << kMostInFull << " states are the most that are reached";
   EXPECT_FALSE(found.fault) << found.fault->to_string();
 }
 INSTANTIATE_TEST_SUITE_P(Configurations, ProtocolInFull, testing::Range(0, 6));
+
+/// That a mistake breaks a property. Breadth first, since most of them need few steps.
+void expect_found(Limits limits, Mutation mutation, std::string_view broken) {
+  limits.mutation = mutation;
+  const Exploration found = explore(limits, kMostStates, Reduction::of_numbers);
+#ifdef DMS_ADDRESS_SANITIZER
+  if (!found.fault) GTEST_SKIP() << "skipped: needs more than " << kMostStates << " states with the address sanitizer";
+#endif
+  ASSERT_TRUE(found.fault) << to_string(mutation) << ": " << found.states << " states without a fault";
+  EXPECT_NE(found.fault->property.find(broken), std::string::npos) << found.fault->to_string();
+}
 
 /// What is expected of each mutation: the property that it breaks.
 struct Mistake {
@@ -165,13 +249,7 @@ struct Mistakes : testing::TestWithParam<Mistake> {};
 TEST_P(Mistakes, AreFound) {
   Limits limits = small();
   limits.duplicates = 0;
-  limits.mutation = GetParam().mutation;
-  const Exploration found = explore(limits, kMostStates);
-#ifdef DMS_ADDRESS_SANITIZER
-  if (!found.fault) GTEST_SKIP() << "skipped: needs more than " << kMostStates << " states with the address sanitizer";
-#endif
-  ASSERT_TRUE(found.fault) << to_string(limits.mutation) << ": " << found.states << " states without a fault";
-  EXPECT_NE(found.fault->property.find(GetParam().broken), std::string::npos) << found.fault->to_string();
+  expect_found(limits, GetParam().mutation, GetParam().broken);
 }
 
 constexpr std::string_view kTwoRun = "two incarnations of an exclusive allocation";
@@ -189,6 +267,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{Mutation::release_before_collecting, "output of an ended run"},
         Mistake{Mutation::ignore_releasing, kTwoRun}, Mistake{Mutation::count_cut_short, "cut short"}),
     [](const auto& info) { return to_string(info.param.mutation); });
+
+TEST(Combined, MistakesInTwoAttemptsAreFoundWithACrashAndADuplicate) {
+  expect_found(two_attempts(), Mutation::start_again, "runs once");
+  expect_found(two_attempts(), Mutation::release_twice, kOnce);
+}
 
 /// Mistakes that keep a deployment from its end are visible only when every state is known.
 struct Endless : testing::TestWithParam<Mistake> {};
@@ -211,9 +294,7 @@ TEST(Assumptions, AReleaseThatNamesNoIncarnationCanHitTheNextAttempt) {
   Limits limits = small();
   limits.duplicates = 0;
   limits.releases_name_incarnations = false;
-  const Exploration found = explore(limits);
-  ASSERT_TRUE(found.fault);
-  EXPECT_NE(found.fault->property.find("output of an ended run"), std::string::npos) << found.fault->to_string();
+  expect_found(limits, Mutation::none, "output of an ended run");
 }
 
 TEST(Assumptions, RenewalsCountFromTheClockThatTheyRepeatSoSlowWallClocksDoNotMatter) {
@@ -223,9 +304,7 @@ TEST(Assumptions, RenewalsCountFromTheClockThatTheyRepeatSoSlowWallClocksDoNotMa
   limits.attempts = 1;
   expect_no_fault(limits);
   limits.clocks = false;
-  const Exploration found = explore(limits);
-  ASSERT_TRUE(found.fault);
-  EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();
+  expect_found(limits, Mutation::none, "surely ended");
 }
 
 TEST(Assumptions, ARenewalWithoutAClockNeedsTheWallClocksSoAQuestionComesFirst) {
@@ -234,10 +313,7 @@ TEST(Assumptions, ARenewalWithoutAClockNeedsTheWallClocksSoAQuestionComesFirst) 
   limits.duplicates = 0;
   limits.attempts = 1;
   expect_no_fault(limits);
-  limits.mutation = Mutation::renew_without_clock;
-  const Exploration found = explore(limits);
-  ASSERT_TRUE(found.fault);
-  EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();
+  expect_found(limits, Mutation::renew_without_clock, "surely ended");
 }
 
 }  // namespace

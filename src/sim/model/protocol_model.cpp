@@ -1,6 +1,7 @@
 #include "sim/model/protocol_model.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 namespace dms::sim::model {
@@ -14,7 +15,7 @@ class Normaliser {
   void run() {
     for (Message& m : s_.messages)
       if (m.kind != Kind::none && has_no_effect(m)) m = {};
-    std::ranges::sort(s_.messages);
+    sort_messages(s_);
     for (Task& t : s_.tasks) {
       const bool may_run = t.phase == Phase::allocating || t.phase == Phase::starting || t.phase == Phase::running ||
                            t.phase == Phase::reverting || t.phase == Phase::waiting;
@@ -35,6 +36,8 @@ class Normaliser {
   }
   [[nodiscard]] bool has_no_effect(const Message& m) const {
     if (m.seen != 0 && !may_crash_) return true;
+    // The crash after which it would arrive again ends the request that a reply answers.
+    if (m.seen != 0 && !to_provider(m.kind) && m.kind != Kind::notice) return true;
     if (m.kind == Kind::notice)
       return is_final(s_.tasks[m.allocation].phase) || s_.tasks[m.allocation].incarnation != m.incarnation;
     if (awaited(m)) return false;
@@ -149,7 +152,34 @@ bool ended(const State& state, const Limits& limits) {
                      [](const Task& t) { return is_final(t.phase); });
 }
 
+void sort_messages(State& state) {
+  const auto key = [](const Message& m) {
+    const auto bytes = std::bit_cast<std::uint64_t>(m);
+    return std::endian::native == std::endian::little ? std::byteswap(bytes) : bytes;
+  };
+  static_assert(sizeof(Message) == sizeof(std::uint64_t));
+  std::array<std::uint64_t, kMaxMessages> keys{};
+  for (std::size_t i = 0; i < kMaxMessages; ++i) {
+    const Message m = state.messages[i];
+    std::size_t at = i;
+    for (; at > 0 && keys[at - 1] > key(m); --at) {
+      keys[at] = keys[at - 1];
+      state.messages[at] = state.messages[at - 1];
+    }
+    keys[at] = key(m);
+    state.messages[at] = m;
+  }
+}
+
 void normalise(State& state, const Limits& limits) { Normaliser(state, limits).run(); }
+
+State without_faults(State state) {
+  state.crashes = state.duplicates = 0;
+  for (Message& m : state.messages)
+    if (m.seen != 0) m = {};
+  sort_messages(state);
+  return state;
+}
 
 bool empty(const State& state, const Limits& limits) {
   for (const Provider& provider : state.providers) {

@@ -60,8 +60,8 @@ struct Limits {
   int capacity = 1;       ///< allocations that a provider's resources are enough for
   int attempts = 2;       ///< runs of an allocation
   int crashes = 1;        ///< of daemons and machines, all together
-  int duplicates = 1;     ///< messages that are delivered twice
-  int in_flight = 3;      ///< messages; one more is lost
+  int duplicates = 1;     ///< messages that are delivered twice, the second time after a crash of their receiver
+  int in_flight = 3;      ///< messages; one more is lost. A duplicate takes no place before that crash
   bool cancel = true;     ///< the user may shut the deployment down
   int lease = 2;          ///< ticks
   int lifetime = 1;       ///< of a message
@@ -205,11 +205,16 @@ void successors(const State& state, const Limits& limits, bool with_text, const 
 /// Removes what has no effect any more, so that states that behave alike are equal: replies that nobody waits for,
 /// timers of what is gone. Part of every step.
 void normalise(State& state, const Limits& limits);
+/// Orders the messages as they are compared.
+void sort_messages(State& state);
 /// The state itself and those in which providers, or allocations, have each other's numbers. No step and no property
 /// tells numbers apart, so that what follows from one follows from the others, under other numbers.
 [[nodiscard]] std::vector<State> images(const State& state, const Limits& limits);
 /// The same state for all images of a state.
 [[nodiscard]] State canonical(const State& state, const Limits& limits);
+/// The same state for all that differ in the counts of faults that have happened, and in duplicates that wait for a
+/// crash, alone: what follows from them without another fault is the same.
+[[nodiscard]] State without_faults(State state);
 /// No provider holds anything.
 [[nodiscard]] bool empty(const State& state, const Limits& limits);
 

@@ -37,10 +37,10 @@ void Steps::send(State& s, Kind kind, int p, int a, std::uint8_t incarnation, st
   int used = 0;
   Message* place = nullptr;
   for (Message& m : s.messages) {
-    if (m.kind != Kind::none)
-      ++used;
-    else
+    if (m.kind == Kind::none)
       place = &m;
+    else if (m.seen == 0)
+      ++used;
   }
   if (place == nullptr || used >= limits_.in_flight) return;
   *place = {kind, static_cast<std::uint8_t>(p), static_cast<std::uint8_t>(a), incarnation, value, age, clock, 0};
@@ -60,7 +60,8 @@ void Steps::delivery(int i) {
   const bool inbound = to_provider(m.kind);
   if (inbound ? machine(m.provider).up != 1 : from_.orchestrator_up != 1) return;
   for (const bool twice : {false, true}) {
-    if (twice && from_.duplicates >= limits_.duplicates) return;
+    // A duplicate has an effect after a crash alone.
+    if (twice && (from_.duplicates >= limits_.duplicates || from_.crashes >= limits_.crashes)) return;
     State next = from_;
     Message& place = next.messages[static_cast<std::size_t>(i)];
     if (twice)
