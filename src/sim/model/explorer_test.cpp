@@ -82,6 +82,14 @@ Limits two_attempts() {
   limits.lease = 1;
   return limits;
 }
+/// The least one in which a crash meets two allocations that contend for a provider. ProtocolInFull has all its states.
+Limits two_allocations() {
+  Limits limits = two_attempts();
+  limits.attempts = limits.providers = 1;
+  limits.allocations = 2;
+  limits.duplicates = 0;
+  return limits;
+}
 
 TEST(Protocol, HoldsWithACrashAndADuplicateInTwoAttempts) { expect_no_fault(two_attempts()); }
 
@@ -98,6 +106,7 @@ TEST(Symmetry, NoStepTellsNumbersApart) {
   for (int walk = 0; walk < 75; ++walk) {
     Limits limits = small();
     limits.allocations = 1 + walk % 2;
+    limits.providers = walk % 5 == 0 ? 1 : kProviders;
     limits.capacity = 1 + walk % 3 % 2;
     limits.crashes = 2;
     limits.cancel = true;
@@ -218,6 +227,7 @@ TEST_P(ProtocolInFull, Holds) {
     case 5:
       limits.attempts = 1, limits.allocations = 2, limits.crashes = 0, limits.duplicates = 0, limits.lease = 1;
       break;
+    case 6: limits = two_allocations(), limits.duplicates = 1; break;  // a crash and a duplicate, one provider
     default: FAIL();
   }
   const Exploration found = explore(limits, kMostInFull);
@@ -226,7 +236,7 @@ TEST_P(ProtocolInFull, Holds) {
   EXPECT_TRUE(found.complete) << kMostInFull << " states are the most that are reached";
   EXPECT_FALSE(found.fault) << found.fault->to_string();
 }
-INSTANTIATE_TEST_SUITE_P(Configurations, ProtocolInFull, testing::Range(0, 6));
+INSTANTIATE_TEST_SUITE_P(Configurations, ProtocolInFull, testing::Range(0, 7));
 
 /// That a mistake breaks a property. Breadth first, since most of them need few steps.
 void expect_found(Limits limits, Mutation mutation, std::string_view broken) {
@@ -271,6 +281,22 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Combined, MistakesInTwoAttemptsAreFoundWithACrashAndADuplicate) {
   expect_found(two_attempts(), Mutation::start_again, "runs once");
   expect_found(two_attempts(), Mutation::release_twice, kOnce);
+}
+
+TEST(Combined, AMistakeOfTwoAllocationsIsFound) {
+  Limits limits = two_allocations();
+  limits.crashes = 0;
+  expect_found(limits, Mutation::reserve_without_room, "over-committed");
+}
+
+TEST(Combined, AMistakeThatNeedsACrashAndTwoAllocationsIsFound) {
+  Limits one = two_allocations();
+  one.allocations = 1;
+  one.mutation = Mutation::restart_frees_resources;
+  const Exploration alone = explore(one, kMostStates);
+  EXPECT_TRUE(alone.complete);
+  EXPECT_FALSE(alone.fault) << alone.fault->to_string();
+  expect_found(two_allocations(), Mutation::restart_frees_resources, "over-committed");
 }
 
 /// Mistakes that keep a deployment from its end are visible only when every state is known.

@@ -56,7 +56,7 @@ Phase Steps::after_unconfirmed(const Task& t) const {
 void Steps::place(int a) {
   if (from_.cancelled != 0) return enter(Class::internal, a, Phase::failed, "the deployment is shut down");
   if (task(a).incarnation == limits_.attempts) return enter(Class::internal, a, Phase::failed, "no attempt is left");
-  for (int p = 0; p < kProviders; ++p) {
+  for (int p = 0; p < limits_.providers; ++p) {
     if (machine(p).up != 1 || machine(p).used >= limits_.capacity) continue;
     State next = from_;
     enter(next, a, Phase::committing);

@@ -110,6 +110,8 @@ std::string to_string(Mutation mutation) {
                                                                       "ignore_releasing",
                                                                       "count_cut_short",
                                                                       "renew_without_clock",
+                                                                      "reserve_without_room",
+                                                                      "restart_frees_resources",
                                                                       "no_resume"};
   return std::string(kNames[static_cast<std::size_t>(mutation)]);
 }

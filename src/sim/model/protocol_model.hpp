@@ -45,6 +45,8 @@ enum class Mutation : std::uint8_t {
   ignore_releasing,             ///< what is being released counts as gone while its work still runs
   count_cut_short,              ///< a run that its lease has ended, or a reboot, counts as an end
   renew_without_clock,          ///< an orchestrator renews before it knows the provider's clock
+  reserve_without_room,         ///< a provider commits to more than its resources are enough for
+  restart_frees_resources,      ///< a provider's restart frees what is reserved for work that it keeps
   no_resume,                    ///< an orchestrator that restarts does not take up its deployments
 };
 inline constexpr int kMutations = static_cast<int>(Mutation::no_resume) + 1;
@@ -55,6 +57,7 @@ inline constexpr int kMaxAllocations = 2;
 inline constexpr int kMaxMessages = 4;
 
 struct Limits {
+  int providers = kProviders;
   int allocations = 1;
   bool exclusive = true;  ///< on_loss; false: fast
   int capacity = 1;       ///< allocations that a provider's resources are enough for

@@ -120,7 +120,8 @@ Violation Steps::serve(State& s, const Message& m) const {
   const auto reply = [&](Kind kind, bool ok) { send(s, kind, p, a, m.incarnation, ok ? 1 : 0, m.age); };
   switch (m.kind) {
     case Kind::commit: {
-      const bool ok = h.bid > 0 && h.held == Held::nothing && machine(s, p).used < limits_.capacity;
+      const bool room = machine(s, p).used < limits_.capacity || mutated(Mutation::reserve_without_room);
+      const bool ok = h.bid > 0 && h.held == Held::nothing && room;
       if (ok) {
         ++machine(s, p).used;
         h.held = Held::reserved;
@@ -223,6 +224,7 @@ void Steps::recover_provider(int p) {
     if (rebooted && (h.held == Held::starting || h.held == Held::running)) end(h, true);
     if (live && !rebooted && mutated(Mutation::restart_extends_lease))
       h.lease = static_cast<std::uint8_t>(limits_.lease);
+    if (mutated(Mutation::restart_frees_resources)) n.used -= std::exchange(h.resources, 0);
     if (h.held == Held::releasing && mutated(Mutation::release_twice)) --n.used, h.resources = 0;
     if (h.held == Held::releasing && mutated(Mutation::release_forgets)) h.held = Held::nothing;
   }

@@ -35,13 +35,17 @@ State exchanged(const State& state, bool providers, bool allocations) {
   return s;
 }
 
+bool is_image(const Limits& limits, bool providers, bool allocations) {
+  return (!providers || limits.providers == 2) && (!allocations || limits.allocations == 2);
+}
+
 }  // namespace
 
 std::vector<State> images(const State& state, const Limits& limits) {
   std::vector<State> all;
   for (const bool allocations : {false, true})
     for (const bool providers : {false, true})
-      if (!allocations || limits.allocations == 2) all.push_back(exchanged(state, providers, allocations));
+      if (is_image(limits, providers, allocations)) all.push_back(exchanged(state, providers, allocations));
   return all;
 }
 
@@ -50,7 +54,7 @@ State canonical(const State& state, const Limits& limits) {
   State least = state;
   for (const bool allocations : {false, true})
     for (const bool providers : {false, true}) {
-      if ((!allocations && !providers) || (allocations && limits.allocations < 2)) continue;
+      if ((!allocations && !providers) || !is_image(limits, providers, allocations)) continue;
       const Tasks tasks = exchanged(state.tasks, providers, allocations);
       const int order = std::memcmp(&tasks, &least.tasks, sizeof(Tasks));
       if (order > 0) continue;

@@ -123,7 +123,7 @@ void Steps::faults() {
   }
   if (from_.crashes >= limits_.crashes) return;
   if (from_.orchestrator_up == 1) crash_orchestrator();
-  for (int p = 0; p < kProviders; ++p) {
+  for (int p = 0; p < limits_.providers; ++p) {
     if (machine(p).up != 1) continue;
     crash_provider(p, false);
     crash_provider(p, true);
