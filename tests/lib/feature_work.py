@@ -236,9 +236,13 @@ def actors_at(machine):
 
 
 def stray_actors(machine):
-    """Actors of neither an allocation that it has nor a deployment of its user that goes on."""
-    known = allocations_at(machine) + [id for id, status in deployments_at(machine).items() if status not in ENDED]
-    found = actors_at(machine)
+    """Actors of neither an allocation that it has, nor a deployment of its user that goes on or of which a provider that refuses or
+    does not answer may hold something."""
+    deployments, found = deployments_at(machine), actors_at(machine)
+    known = allocations_at(machine) + [id for id, status in deployments.items() if status not in ENDED]
+    if found > len(known):
+        known += [id for id, status in deployments.items()
+                  if status in ENDED and "may hold work or a reservation" in json.dumps(machine.deployment(id))]
     return [] if found == len(known) else [f"{found} actors of {known}"]
 
 
