@@ -64,6 +64,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
     state.peer = node->second.peer;
   else if (is_final(allocation.status))
     state.peer = allocation.handle.address.host;
+  show_stopping(record, name, state);
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
       add_reason(state.reason,
@@ -73,7 +74,6 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
       add_reason(state.reason, fmt::format("whether it had started is still to be asked of {}", entry.peer));
     else if (is_final(allocation.status) && std::ranges::count(entry.unfetched, name) > 0)
       add_reason(state.reason, fmt::format("its output is still to be fetched from {}", entry.peer));
-  show_stopping(record, name, state);
   return state;
 }
 
