@@ -124,9 +124,10 @@ def type_(host, line, names=None, show=True, shown=None):
 
 
 def named(text, names):
+    """With the names of hosts in place of their peer ids; the columns of a table stay columns."""
     for peer, name in names.items():
-        text = text.replace(peer, name)
-    return text
+        text = re.sub(f"{peer}  +", f"{name:<8}  ", text).replace(peer, name)
+    return re.sub("MACHINE +WHY", f"{'MACHINE':<8}  {'':<10}  WHY", text)
 
 
 def everywhere(work, hosts):
