@@ -427,5 +427,7 @@ def load(file):
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise DescriptionError(f"{file}{where}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    except RecursionError:
+        raise DescriptionError(f"{file}: its lists or mappings are nested too deeply") from None
     except DescriptionError as error:
         raise DescriptionError(f"{file}: {error}") from None

@@ -176,6 +176,10 @@ class Mistakes(unittest.TestCase):
             with self.subTest(text), self.assertRaisesRegex(description.DescriptionError, expected.replace("[", r"\[")):
                 load(text)
 
+    def test_a_file_that_is_nested_without_end(self):
+        with self.assertRaisesRegex(description.DescriptionError, "nested too deeply"):
+            load("[" * 100000)
+
     def test_a_file_that_is_not_there(self):
         with self.assertRaisesRegex(description.DescriptionError, "No such file"):
             description.load(pathlib.Path("/nonexistent.yaml"))

@@ -384,7 +384,7 @@ def take_down(name=None, state=None, force=False):
     found = networks(state)
     if name is None and len(found) > 1:
         raise ClusterError(f"there are several: {', '.join(found)}; name one with --name")
-    name = description.name("--name", name) if name else found[0] if found else None
+    name = description.name("--name", name) if name is not None else found[0] if found else None
     if name is None:
         return None
     there = name in found or bool(namespaces_of(state / name))

@@ -38,6 +38,8 @@ Feature: Networks on demand
     Then it fails with "a has no daemon"
     When `testnet start a` is run
     Then it fails with "a has not been killed"
+    When `testnet --name '' down` is run
+    Then it fails with "--name: expected a name"
 
   Scenario: A mistake in the file is named, and nothing is made
     Given a network file "wrong"
