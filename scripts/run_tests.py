@@ -229,7 +229,7 @@ def run_feature(path, options, env):
         report = pathlib.Path(folder) / "report.json"
         command = [sys.executable, "-m", "behave", "--no-color", "--format", "json", "--outfile", str(report),
                    "--format", "plain", "--outfile", "/dev/stdout", str(path)]
-        run = run_process(command, options.timeout * 5, env)
+        run = run_process(command, options.timeout * 10, env)
         try:
             features = json.loads(report.read_text())
         except (OSError, ValueError):
