@@ -231,14 +231,6 @@ class Host(Machine):
                     time.sleep(0.2)
 
 
-def control_group(home):
-    """The name of what a daemon with this home makes for its sandboxes, and cannot remove if it is killed."""
-    name = 0xCBF29CE484222325
-    for byte in str(home / "nunet/sandbox").encode():
-        name = (name ^ byte) * 0x100000001B3 % (1 << 64)
-    return f"nunet-{name:016x}"
-
-
 def namespace_prefix(folder):
     """Of the names of a network's namespaces, which are those of this machine: networks of one name may be in several states."""
     return f"tn-{zlib.crc32(str(folder.parent).encode()):08x}-{folder.name}."

@@ -7,9 +7,9 @@ import pathlib
 import shutil
 import subprocess
 
-from nunet_cluster import ClusterError, wait_for
+from nunet_cluster import ClusterError, control_group, wait_for
 
-from testnet.hosts import MARK, Process, control_group, namespace_prefix, reporting
+from testnet.hosts import MARK, Process, namespace_prefix, reporting
 
 
 def in_parallel(function, items):
@@ -85,7 +85,7 @@ def mounts_below(folder):
 
 def remove_control_groups(folder):
     """Those that the sandboxes of killed daemons have left."""
-    names = {control_group(home) for home in (folder / "hosts").glob("*")}
+    names = {control_group(home / "nunet") for home in (folder / "hosts").glob("*")}
     if not names:
         return
     for parent, inner, _ in os.walk("/sys/fs/cgroup"):

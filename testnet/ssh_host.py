@@ -10,9 +10,9 @@ import signal
 import subprocess
 
 import nunet_cluster
-from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, wait_for
+from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, control_group, wait_for
 
-from testnet.hosts import ARTIFACTS, MARK, START_SCRIPT, Host, control_group, reporting
+from testnet.hosts import ARTIFACTS, MARK, START_SCRIPT, Host, reporting
 
 
 class SshHost(Host):
@@ -122,7 +122,7 @@ class SshHost(Host):
 
     def remove(self):
         self.die()
-        groups = f"find /sys/fs/cgroup -depth -type d -path '*/{control_group(self.there)}*' -exec rmdir {{}} + 2>/dev/null"
+        groups = f"find /sys/fs/cgroup -depth -type d -path '*/{control_group(self.there / 'nunet')}*' -exec rmdir {{}} + 2>/dev/null"
         self.must_ssh(f"{groups}; rm -rf {shlex.quote(str(self.there))}")
 
     def close(self):

@@ -310,10 +310,7 @@ class Machine:
 
     def control_groups(self):
         """What the daemon's sandbox has made of control groups and not removed."""
-        name = 0xCBF29CE484222325
-        for byte in str(self.work_dir / "sandbox").encode():
-            name = (name ^ byte) * 0x100000001B3 % (1 << 64)
-        name = f"nunet-{name:016x}"
+        name = control_group(self.work_dir)
         # os.walk passes over folders that others remove meanwhile.
         return sorted(pathlib.Path(folder) / name for folder, inner, _ in os.walk("/sys/fs/cgroup") if name in inner)
 
@@ -537,6 +534,14 @@ def processes_of(folder):
             line = (entry / "cmdline").read_bytes()
             if marks[0] in line or marks[1] in (entry / "environ").read_bytes():
                 yield int(entry.name), line.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def control_group(work_dir):
+    """The name of the control group that a daemon with this work folder makes for its sandboxes, and cannot remove if it is killed."""
+    name = 0xCBF29CE484222325
+    for byte in f"{work_dir}/sandbox".encode():
+        name = (name ^ byte) * 0x100000001B3 % (1 << 64)
+    return f"nunet-{name:016x}"
 
 
 def children_of(parents):

@@ -11,9 +11,8 @@ import time
 from behave import given, then, when
 
 import probes
-from nunet_cluster import NUNET, ROOT, Finished, wait_for
+from nunet_cluster import NUNET, ROOT, Finished, control_group, wait_for
 from testnet import Network, networks
-from testnet.hosts import control_group
 from testnet.removal import mounts_below, namespaces_of, processes_of_network
 
 PROBE = ROOT / "testnet/probe.py"
@@ -419,6 +418,6 @@ def nothing_on_machines(context, prefix):
     path = pathlib.Path(prefix)
     left = [str(entry) for entry in path.parent.glob(f"{path.name}*")]
     left += [str(group) for name in ("alice", "bob") for group in
-             pathlib.Path("/sys/fs/cgroup").glob(f"*/{control_group(pathlib.Path(f'{prefix}-{name}'))}")]
+             pathlib.Path("/sys/fs/cgroup").glob(f"*/{control_group(f'{prefix}-{name}/nunet')}")]
     left += [line for host in context.network.hosts.values() for _, line in host.processes() if "nunet" in line.split(" ")[0]]
     assert not left and not networks(context.cluster.folder / "far"), left
