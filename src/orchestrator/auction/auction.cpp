@@ -67,7 +67,7 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   const bool is_own =
       bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
   if (!is_own || !incoming_.try_send(std::move(*bid)))
-    refuse(from.address.host, is_own ? "too many bids" : "it is not of its sender");
+    explanation_.add_refusal(from.address.host, is_own ? "too many bids" : "it is not of its sender");
   co_return;
 }
 
@@ -144,7 +144,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     CO_TRY_VOID(held);
 
     CO_TRY(const Wanted wanted, wanted_of(ensemble_, missing_, ensemble_id_));
-    const Market market = market_of(bids_, missing_);
+    const Market market = market_of(bids_);
     const Match found = match(market, wanted);
     explanation_.add_match(market, wanted, found);
     if (choice_told_) choice_told_(choice());
@@ -234,7 +234,6 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   Lane& lane = actor_.lane();
   const SteadyTime begun = lane.now();
   Duration settle = kBidSettle;
-  std::set<std::string> without_bid = nodes;
   bool is_enough = false;
   const std::string self = network_.self().to_string();
   // A pinned node has one possible bidder, as has any node while no peer is connected: once it has bid there is nothing
@@ -249,23 +248,22 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
     if (Result<void> valid = check(*bid, nodes, taken); !valid) {
-      refuse(bid->handle.address.host, valid.error().to_string());
+      explanation_.add_refusal(bid->handle.address.host, valid.error().to_string());
       log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, valid.error().to_string());
       continue;
     }
     log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
     if (bid->peer != self) settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
     taken.insert(bid->peer);
-    without_bid.erase(bid->node_id);
     bidders_.insert_or_assign(bid->peer, bid->handle);
     bids_[bid->node_id].push_back(std::move(*bid));
-    if (!is_enough && without_bid.empty()) is_enough = give_every_node_a_machine(nodes);
+    if (!is_enough && bids_.size() == nodes.size()) is_enough = give_every_node_a_machine(nodes);
   }
 }
 
 bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) const {
   const Result<Wanted> wanted = wanted_of(ensemble_, nodes, ensemble_id_);
-  return wanted && match(market_of(bids_, nodes), *wanted).complete;
+  return wanted && match(market_of(bids_), *wanted).complete;
 }
 
 Task<void> Auction::ask_clocks(std::set<std::string> excluded) {
@@ -277,8 +275,7 @@ Task<void> Auction::ask_clocks(std::set<std::string> excluded) {
       silent.insert(peer);
     else
       for (const crypto::PeerId& connected : network_.peers()) silent.insert(connected.to_string());
-  for (const auto& [node, bids] : bids_)
-    for (const Bid& bid : bids) silent.erase(bid.peer);
+  for (const auto& [peer, handle] : bidders_) silent.erase(peer);
   std::vector<Task<Result<void>>> questions;
   for (const std::string& peer : silent)
     if (!excluded.contains(peer) && asked_.size() < kMaxClockQuestions && asked_.insert(peer).second)
@@ -303,8 +300,6 @@ Task<Result<void>> Auction::ask_clock(std::string peer) {
             peer, ahead / 1'000'000'000);
   co_return Result<void>();
 }
-
-void Auction::refuse(const std::string& peer, std::string_view why) { explanation_.add_refusal(peer, why); }
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {

@@ -102,7 +102,6 @@ class Auction {
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
-  void refuse(const std::string& peer, std::string_view why);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
 
@@ -111,7 +110,7 @@ class Auction {
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<protocol::Bid> incoming_{kBidQueue};
-  std::map<std::string, std::vector<protocol::Bid>> bids_;  ///< of the round, by node
+  std::map<std::string, std::vector<protocol::Bid>> bids_;  ///< of the round, by node; none is empty
   std::map<std::string, actor::Handle> bidders_;            ///< of the last run, by peer
   std::set<std::string> missing_;
   Shortage shortage_;            ///< of the last run

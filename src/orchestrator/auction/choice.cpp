@@ -23,10 +23,9 @@ std::string unenforced_text(const Offer& offer) {
 
 }  // namespace
 
-Market market_of(const std::map<std::string, std::vector<Bid>>& bids, const std::set<std::string>& nodes) {
+Market market_of(const std::map<std::string, std::vector<Bid>>& bids) {
   std::vector<Machine> machines;
   for (const auto& [node, made] : bids) {
-    if (!nodes.contains(node)) continue;
     for (const Bid& bid : made) {
       Machine& machine = machines.emplace_back();
       machine.peer = bid.peer;

@@ -16,7 +16,7 @@ namespace dms::orchestrator {
 using Candidate = std::map<std::string, protocol::Bid>;
 
 /// The last bid of a peer for a node counts.
-Market market_of(const std::map<std::string, std::vector<protocol::Bid>>& bids, const std::set<std::string>& nodes);
+Market market_of(const std::map<std::string, std::vector<protocol::Bid>>& bids);
 /// What these nodes of the ensemble ask for. Errc::invalid_argument if no machine can have it.
 Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes,
                          const std::string& deployment);

@@ -33,7 +33,7 @@ Candidate choose(const jobs::Ensemble& ensemble, const std::map<std::string, std
   std::set<std::string> nodes;
   for (const auto& [name, node] : ensemble.nodes) nodes.insert(name);
   const Wanted wanted = wanted_of(ensemble, nodes, "ensemble").value();
-  const Market market = market_of(bids, nodes);
+  const Market market = market_of(bids);
   return chosen_bids(market, wanted, match(market, wanted), bids);
 }
 

@@ -1,13 +1,15 @@
 // The requests of a deployment to its providers: one request and one checked reply each.
 //
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
-// reason, shortened to kMaxReportedText, or Errc::deadline_exceeded if what was requested goes on there. Reports are those of clean(), without those of a longer name or run than
-// kMaxReportedId. Kept between calls is only why a provider has refused the last renewal that it has replied to.
+// reason, shortened to kMaxReportedText, or Errc::deadline_exceeded if what was requested goes on there. Reports are
+// those of clean(), without those of a longer name or run than kMaxReportedId. Kept between calls is only why a
+// provider has refused the last renewal that it has replied to.
 //
 // Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
 // kRequestsAtOnce requests (kStopsAtOnce that end work and keep it) are under way to a machine, the others wait for
 // their turn (places.hpp). The time limit of a request counts from its turn on. Renewals do not wait, and the pages that
-// users read have kReadersAtOnce places of their own. How many reservations and starts are under way is bounded by who requests them (provisioner.hpp, starter.hpp).
+// users read have kReadersAtOnce places of their own. How many reservations and starts are under way is bounded by who
+// requests them (provisioner.hpp, starter.hpp).
 //
 // Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without
 // end could never be replaced: at most the requested lease is accepted, or kLongestGrant.
