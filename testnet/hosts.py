@@ -30,7 +30,7 @@ START_SCRIPT = 'cd "$1" && shift && { setsid "$@" >>daemon.log 2>&1 </dev/null &
 def start_time(pid):
     """When a process began, in ticks after boot; None if there is no such process, or it has ended."""
     with contextlib.suppress(OSError):
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = nunet_cluster.stat_of(f"/proc/{pid}")
         return None if fields[0] in "ZX" else int(fields[19])
     return None
 

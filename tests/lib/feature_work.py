@@ -153,7 +153,7 @@ def marked(mark):
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes()
                 if mark.encode() in line:
-                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    parent = int(nunet_cluster.stat_of(entry)[1])
                     yield int(entry.name), parent, line.decode(errors="replace").split("\0")
 
 

@@ -279,7 +279,7 @@ class Machine:
 
     def goes_on(self):
         """Whether its daemon runs and is not suspended."""
-        return self.process and pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        return self.process and stat_of(f"/proc/{self.process.pid}")[0] != "T"
 
     def suspend_all(self):
         """The daemon and all of its work do nothing: as a virtual machine that is paused."""
@@ -544,12 +544,17 @@ def control_group(work_dir):
     return f"nunet-{name:016x}"
 
 
+def stat_of(task):
+    """Of a folder of /proc that is a process or a thread: its state, its parent, and what else follows the name of its program."""
+    return pathlib.Path(task, "stat").read_text().rpartition(")")[2].split()
+
+
 def children_of(parents):
     found = set()
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) in parents:
+                if int(stat_of(entry)[1]) in parents:
                     found.add(int(entry.name))
     return found
 

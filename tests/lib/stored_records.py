@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import feature_work
-from nunet_cluster import ClusterError
+from nunet_cluster import ClusterError, stat_of
 
 MOMENT = 0.0005  # seconds that a daemon goes on between two looks
 LONGER = 0.05  # seconds for which it is suspended while its work may be being started
@@ -33,7 +33,7 @@ def halt(machine):
     machine.suspend()
     tasks = pathlib.Path(f"/proc/{machine.process.pid}/task")
     end = time.monotonic() + 10
-    while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+    while any(stat_of(task)[0] != "T" for task in tasks.iterdir()):
         if time.monotonic() > end:
             raise ClusterError(f"{machine.name}: the daemon is not suspended")
 
