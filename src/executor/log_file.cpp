@@ -161,6 +161,16 @@ void LogFile::miss(std::uint64_t bytes) {
   dropped_ += bytes;
 }
 
+std::uint64_t mark_lost_end(const fs::path& folder, std::string_view name, std::uint64_t limit) {
+  Result<LogFile> log = LogFile::open(folder, name, limit, LogFile::Begin::resume);
+  if (!log) return 0;
+  const std::string tail = read_log_tail(folder, name, kLostEnd.size());
+  if (tail == kLostEnd) return log->total();
+  if (!tail.empty() && tail.back() != '\n') log->write(as_bytes("\n"));
+  log->write(as_bytes(kLostEnd));
+  return log->total();
+}
+
 // ------------------------------------------------------------------------------------------------------------ reading
 
 namespace {

@@ -6,7 +6,9 @@
 //     newest segment, for people. Nothing is ever copied: rotation begins a new file and removes the oldest.
 //  2. At least the newest `limit` bytes are kept, and at most one segment (an eighth of the limit) more.
 //  3. Where bytes are missing between two segments they were not written (a full disk). They count in the total.
-//  4. Reading needs no agreement with the writer, which may be another process: a page is read from the segments that
+//  4. Of a writer that was killed, what it had not copied yet is lost: the reader cannot tell, so mark_lost_end() says it
+//     in the log.
+//  5. Reading needs no agreement with the writer, which may be another process: a page is read from the segments that
 //     exist now.
 //
 // Threads: any, one at a time per LogFile; reading from any thread. All block on the disk, so a lane offloads them.
@@ -68,6 +70,10 @@ class LogFile {
 /// At most `max_bytes` of a log from `offset` on, or from the next byte that is kept. Empty if there is no such log.
 LogPage read_log_page(const std::filesystem::path& folder, std::string_view name, std::uint64_t offset,
                       std::size_t max_bytes);
+/// The line that ends the log of a writer that was killed.
+inline constexpr std::string_view kLostEnd = "[the end of the output may be missing: its writer was killed]\n";
+/// Ends a log with that line, once. Only while it has no writer. The bytes of the log since its begin; 0 if there is none.
+std::uint64_t mark_lost_end(const std::filesystem::path& folder, std::string_view name, std::uint64_t limit);
 /// The last `limit` bytes, without those that were dropped.
 std::string read_log_tail(const std::filesystem::path& folder, std::string_view name, std::size_t limit);
 

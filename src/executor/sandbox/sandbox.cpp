@@ -291,11 +291,13 @@ std::string error_of(const Request& request, const ShimStatus& status, const Exe
   return result.exit_code != 0 ? describe_exit(result.exit_code) : std::string();
 }
 
-/// Of a shim that was killed, the status says nothing.
-ShimStatus lost(const Error& why) {
+/// Of a shim that was killed: it has left no status, and what it had not copied of the output is lost with it.
+ShimStatus lost(const Request& request, const Error& why) {
   log::warn("executor", "the shim of a sandbox has left no status: {}", why.to_string());
   ShimStatus status;
   status.kill_reason = "the shim of the execution was killed, and the work with it";
+  status.out_total = mark_lost_end(request.results_dir, kOutLog, request.log_limit);
+  status.err_total = mark_lost_end(request.results_dir, kErrLog, request.log_limit);
   return status;
 }
 
@@ -306,9 +308,11 @@ Task<void> Sandbox::conclude(RunPtr run) {
   if (run->cgroup) co_await residue_.end(*run->cgroup);
   run->cgroup.reset();
   run->shim.reset();
-  auto reading = [run] { return read_status(run->dir); };
-  Result<ShimStatus> read = co_await offload(reading);
-  ShimStatus status = read ? *std::move(read) : lost(read.error());
+  auto reading = [run] {
+    Result<ShimStatus> read = read_status(run->dir);
+    return read ? *std::move(read) : lost(run->request, read.error());
+  };
+  ShimStatus status = co_await offload(reading);
   if (!run->kill_reason.empty()) status.kill_reason = run->kill_reason;
   Logs logs = co_await read_logs(run->request.results_dir, kResultOutputLimit);
   ExecutionResult& result = run->result;

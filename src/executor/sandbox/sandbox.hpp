@@ -28,7 +28,8 @@
 //     execution, which is made first, and with it the control group and the shim.
 //  2. close() lets go. recover() takes up the known executions whose shim lives or has written how they ended; of
 //     others it ends the shim, the control group and all in it, and quarantines the folder.
-//  3. If a shim is killed, its work ends with it, and the result says so.
+//  3. If a shim is killed, its work ends with it, and the result says so. What was in the pipes then is lost: both logs
+//     say that their end may be missing.
 //
 // Ending: stop() has the shim send SIGTERM to the work's first process, and after the grace SIGKILL to its process
 // namespace. When the first process ends, all others end too. The folder of an execution is removed by remove_tree();

@@ -178,10 +178,27 @@ TEST_F(SandboxRestartTest, WorkEndsWithItsShim) {
   EXPECT_EQ(result.exit_code, -1);
   EXPECT_TRUE(result.killed);
   EXPECT_THAT(result.error_msg, HasSubstr("shim"));
-  EXPECT_EQ(result.out, "ready\n");
+  EXPECT_EQ(result.out, "ready\n" + std::string(kLostEnd));
+  EXPECT_EQ(result.err, kLostEnd) << "nobody knows whether anything was in that pipe";
   if (groups()) {
     EXPECT_TRUE(groups()->list().empty());
   }
+}
+
+TEST_F(SandboxRestartTest, TheLostEndOfAKilledShimIsMarkedOnce) {
+  const Request r = request("printf 'no end of line'; sleep 1000");
+  ASSERT_TRUE(start(r));
+  until_output("no end of line");
+  ASSERT_EQ(shims().size(), 1u);
+  ASSERT_EQ(::kill(shims().front(), SIGKILL), 0);
+  const std::string marked = "no end of line\n" + std::string(kLostEnd);
+  EXPECT_EQ(finish().out, marked);
+  const Result<LogPage> page = runtime_.run(sandbox_->read_log(r.execution_id, LogStream::out, 0, 1000));
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->total, marked.size());
+  runtime_.run(sandbox_->close());
+  EXPECT_EQ(restart({r}).size(), 1u);
+  EXPECT_EQ(finish().out, marked) << "once, whoever reads the end again";
 }
 
 TEST_F(SandboxRestartTest, WorkEndsWithItsShimWithoutADaemon) {
