@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -55,6 +56,21 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view text,
   return {};
 }
 
+std::string name_aside(const std::string& name) {
+  static std::atomic<unsigned> counter = 0;
+  return fmt::format(".{}.{}.{}", name, ::getpid(), counter.fetch_add(1));
+}
+
+bool is_aside(std::string name) {
+  if (!name.starts_with('.')) return false;
+  for (int numbers = 0; numbers < 2; ++numbers) {
+    const std::size_t rest = name.find_last_not_of("0123456789");
+    if (rest + 1 == name.size() || name[rest] != '.') return false;
+    name.resize(rest);
+  }
+  return !name.empty();
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_size) {
@@ -74,10 +90,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 }
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view text, unsigned mode) {
-  static std::atomic<unsigned> counter = 0;
   TRY_VOID(make_parent(path.parent_path()));
-  const std::filesystem::path aside =
-      path.parent_path() / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), counter.fetch_add(1));
+  const std::filesystem::path aside = path.parent_path() / name_aside(path.filename().string());
   Result<void> written = write_new(aside, text, mode);
   if (written && ::rename(aside.c_str(), path.c_str()) != 0) written = std::unexpected(io_error("renaming to", path));
   if (!written) {
@@ -89,6 +103,20 @@ Result<void> write_file(const std::filesystem::path& path, std::string_view text
   const Descriptor listed(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (listed.get() >= 0) ::fsync(listed.get());
   return {};
+}
+
+std::size_t remove_unfinished_writes(const std::filesystem::path& folder) {
+  constexpr auto kSkip = std::filesystem::directory_options::skip_permission_denied;
+  std::error_code ec;
+  std::vector<std::filesystem::path> unfinished;
+  for (std::filesystem::recursive_directory_iterator entry(folder, kSkip, ec), end; !ec && entry != end;
+       entry.increment(ec)) {
+    std::error_code unknown;
+    if (entry->is_regular_file(unknown) && is_aside(entry->path().filename().string()))
+      unfinished.push_back(entry->path());
+  }
+  return static_cast<std::size_t>(
+      std::ranges::count_if(unfinished, [&](const auto& path) { return std::filesystem::remove(path, ec); }));
 }
 
 }  // namespace dms

@@ -16,4 +16,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 /// it holds what it held before. Makes missing parent folders with mode 0700. Blocks on the disk.
 Result<void> write_file(const std::filesystem::path& path, std::string_view text, unsigned mode = 0600);
 
+/// Removes what write_file() leaves when its process is killed, from a folder and all below it. Only while nothing
+/// writes there. Skips what cannot be read or removed. The number of files removed.
+std::size_t remove_unfinished_writes(const std::filesystem::path& folder);
+
 }  // namespace dms

@@ -1,8 +1,13 @@
 #include "base/file.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
 
 namespace dms {
 namespace {
@@ -30,6 +35,33 @@ TEST_F(FileTest, ReplacesAtomicallyAndLeavesNoTemporaryFile) {
   EXPECT_EQ(mode_of(path), 0640U);
   EXPECT_EQ(mode_of(folder_ / "a"), 0700U);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST_F(FileTest, WhatAKilledProcessLeavesIsRemoved) {
+  ASSERT_TRUE(write_file(folder_ / "inner/log", "kept"));
+  const pid_t child = ::fork();
+  if (child == 0) {  // every write from the first byte on is refused by a signal
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    (void)write_file(folder_ / "inner/log", "lost");
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_))
+      if (entry.is_regular_file()) found.push_back(entry.path().filename().string());
+    return found;
+  };
+  EXPECT_EQ(names().size(), 2u);
+  std::ofstream(folder_ / ".hidden.log");
+  std::ofstream(folder_ / "log.12.1");
+  EXPECT_EQ(remove_unfinished_writes(folder_), 1u);
+  EXPECT_THAT(names(), testing::UnorderedElementsAre("log", ".hidden.log", "log.12.1"));
+  EXPECT_EQ(read_file(folder_ / "inner/log", 10), "kept");
+  EXPECT_EQ(remove_unfinished_writes(folder_ / "nowhere"), 0u);
 }
 
 TEST_F(FileTest, ReadsNoMoreThanAllowed) {

@@ -44,6 +44,7 @@ Task<Result<void>> Deployments::start() {
     if (is_final(record.status) && !record.unsettled()) continue;
     const std::string id = record.id;
     log::info("orchestrator", "deployment {} was {} when the daemon ended; it goes on", id, to_string(record.status));
+    co_await output_.remove_unfinished(id);
     Result<Deployment*> unfinished = co_await adopt(std::move(record));
     if (unfinished)
       (*unfinished)->resume();

@@ -173,4 +173,10 @@ Task<Result<void>> OutputStore::remove(std::string deployment) {
   co_return co_await offload(removing);
 }
 
+Task<void> OutputStore::remove_unfinished(std::string deployment) {
+  const std::filesystem::path target = root_ / deployment;
+  const auto removing = [&] { return remove_unfinished_writes(target); };
+  (void)co_await offload(removing);
+}
+
 }  // namespace dms::orchestrator

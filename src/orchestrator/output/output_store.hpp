@@ -81,6 +81,8 @@ class OutputStore {
   /// Errc::not_found if none is stored.
   Task<Result<std::filesystem::path>> find(std::string deployment, std::string allocation);
   Task<Result<void>> remove(std::string deployment);
+  /// Removes what a daemon that was killed while it wrote has left of a deployment. Before anything else is called for it.
+  Task<void> remove_unfinished(std::string deployment);
 
  private:
   std::filesystem::path root_;
