@@ -155,6 +155,8 @@ Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::Alloca
   bytes_[key] = bytes;
   Result<void> created = co_await create(key, std::move(config), std::move(owner), std::move(node), lease_ns);
   creating_.erase(key);
+  released_.notify_all();
+  if (!created && allocations_.contains(key)) (void)co_await release(key);
   if (!allocations_.contains(key)) bytes_.erase(key);
   co_return created;
 }
@@ -188,11 +190,7 @@ Task<Result<void>> Allocations::create(AllocationKey key, protocol::AllocationCo
     opened = open(**allocation);
   else
     opened = std::unexpected(allocation.error());
-  if (opened) co_return Result<void>();
-  if (allocation) {
-    (void)co_await release(key);
-    co_return opened;
-  }
+  if (opened || allocation) co_return opened;
   const Result<void> erased = co_await store_.erase(name);
   if (erased) (void)co_await free_resources(name);
   co_return opened;

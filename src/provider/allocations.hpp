@@ -162,7 +162,7 @@ class Allocations {
   std::set<AllocationKey> releasing_;
   std::map<AllocationPtr, Outcome> stopping_;  ///< what requests to end a run wait for
   std::set<EnsembleKey> ensembles_;            ///< whose behaviours are registered
-  Notify released_;
+  Notify released_;                            ///< or made: what was under way with an allocation is over
   Notify stopped_;
   Mutex counting_;       ///< held by the allocation whose disk is counted
   Mutex counting_many_;  ///< the same, of one with many entries

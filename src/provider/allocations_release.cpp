@@ -38,8 +38,11 @@ Task<Result<void>> Allocations::release(AllocationKey key) {
 Task<Result<void>> Allocations::release(AllocationKey key, SteadyTime until) {
   Lane& lane = parts_.services.lane;
   const ScopedTimer timer(lane, until, [this] { released_.notify_all(); });
-  while (releasing_.contains(key) && lane.now() < until) (void)co_await released_.wait_shielded();
-  if (releasing_.contains(key)) co_return fail(Errc::deadline_exceeded, "{} is still being removed", key.id);
+  const auto busy = [&] { return releasing_.contains(key) || creating_.contains(key); };
+  while (busy() && lane.now() < until) (void)co_await released_.wait_shielded();
+  if (busy())
+    co_return fail(Errc::deadline_exceeded, "{} is still being {}", key.id,
+                   creating_.contains(key) ? "allocated" : "removed");
   const auto found = allocations_.find(key);
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
   if (found == allocations_.end()) co_return Result<void>();

@@ -7,6 +7,13 @@
 namespace dms::provider {
 namespace {
 
+/// The answer to a request that is sent after some steps of the nodes.
+template <class T>
+Task<void> keep(int steps, Task<T> request, std::optional<T>& answer) {
+  for (; steps > 0; --steps) (void)co_await sleep_for(0ns);
+  answer.emplace(co_await std::move(request));
+}
+
 TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   open();
   allocate(bob);
@@ -19,6 +26,30 @@ TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   ASSERT_TRUE(call(alice, protocol::kRevert, revert)->ok);
   EXPECT_EQ(resources->list().size(), 0U);
   EXPECT_EQ(provider->metrics().bids.value(), 2U);
+}
+
+/// An orchestrator that shuts a deployment down does not wait for the reply to an allocation.
+TEST_F(WholeProvider, ARevertLeavesNothingOfAnAllocationThatIsUnderWay) {
+  open();
+  for (int steps = 0; steps < 60; ++steps) {
+    const std::string ensemble = fmt::format("e{}", steps);
+    ASSERT_TRUE(call(alice, protocol::kBidRequest, bid_request(ensemble)));
+    ASSERT_TRUE(call(alice, protocol::kCommit, commit_request(ensemble, "task"))->ok);
+    Nursery asking(alice.lane(), "asking");
+    std::optional<Result<protocol::AllocateResponse>> allocated;
+    std::optional<Result<protocol::Ack>> reverted;
+    const actor::Handle handle = node.root->handle();
+    const protocol::RevertRequest revert{.ensemble_id = ensemble, .allocations = {"task"}};
+    const auto request = allocate_request(ensemble, "task");
+    asking.spawn(keep(0, protocol::call(*alice.root, protocol::kAllocate, handle, request), allocated));
+    asking.spawn(keep(steps, protocol::call(*alice.root, protocol::kRevert, handle, revert), reverted));
+    w.settle(5s);
+    ASSERT_TRUE(allocated && reverted);
+    ASSERT_TRUE(*reverted && (*reverted)->ok);
+    EXPECT_EQ(provider->allocations(), 0U) << "after " << steps << " steps";
+    EXPECT_EQ(resources->list().size(), 0U) << "after " << steps << " steps";
+    w.run(alice, asking.close());
+  }
 }
 
 TEST_F(WholeProvider, ARevertOfMoreThanCanBeAllocatedAtOnceIsRefusedWhole) {
