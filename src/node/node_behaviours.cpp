@@ -172,7 +172,7 @@ Task<CapListReply> NodeBehaviours::cap_list(CapListRequest request, Request) {
   co_return reply;
 }
 
-Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Request) {
+Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Request envelope) {
   ucan::Anchors more;
   more.roots = std::move(request.root);
   more.require = std::move(request.require);
@@ -183,6 +183,7 @@ Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Reques
   CapAnchorReply reply;
   reply.ok = done.has_value();
   if (!done) reply.error = done.error().to_string();
+  if (done) co_await renewed_(envelope.from.did);
   co_return reply;
 }
 

@@ -9,6 +9,8 @@
 // Threads: the node's lane.
 #pragma once
 
+#include <functional>
+
 #include "actor/actor.hpp"
 #include "node/capability_file.hpp"
 #include "node/services.hpp"
@@ -21,8 +23,14 @@ inline constexpr Duration kPeerConnectTimeout = 15s;
 
 class NodeBehaviours {
  public:
-  NodeBehaviours(Services& services, const Options& options, actor::Actor& root, CapabilityFile& capabilities)
-      : services_(services), options_(options), root_(root), capabilities_(capabilities) {}
+  /// `renewed` is called with who has anchored capabilities here: a sign of life of an orchestrator.
+  NodeBehaviours(Services& services, const Options& options, actor::Actor& root, CapabilityFile& capabilities,
+                 std::function<Task<void>(did::Did)> renewed)
+      : services_(services),
+        options_(options),
+        root_(root),
+        capabilities_(capabilities),
+        renewed_(std::move(renewed)) {}
   Result<void> start();
 
  private:
@@ -42,7 +50,7 @@ class NodeBehaviours {
   Task<protocol::ResourcesReply> hardware_spec(protocol::Nothing, Request);
   Task<protocol::ResourcesReply> hardware_usage(protocol::Nothing, Request);
   Task<protocol::CapListReply> cap_list(protocol::CapListRequest request, Request);
-  Task<protocol::CapAnchorReply> cap_anchor(protocol::CapAnchorRequest request, Request);
+  Task<protocol::CapAnchorReply> cap_anchor(protocol::CapAnchorRequest request, Request envelope);
   Task<protocol::Ack> logger_config(protocol::LoggerConfigRequest request, Request envelope);
   Task<protocol::NodeStatusReply> status(protocol::Nothing, Request);
 
@@ -53,6 +61,7 @@ class NodeBehaviours {
   const Options& options_;
   actor::Actor& root_;
   CapabilityFile& capabilities_;
+  std::function<Task<void>(did::Did)> renewed_;
 };
 
 }  // namespace dms::node

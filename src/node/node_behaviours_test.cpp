@@ -24,6 +24,11 @@ struct NodeBehavioursTest : testing::Test {
     return w.run(user, protocol::call(*user.root, protocol::kCapAnchor, node.root->handle(), request)).value();
   }
 
+  Task<void> note(did::Did owner) {
+    renewed.push_back(std::move(owner));
+    co_return;
+  }
+
   protocol::NodeStatus status() {
     auto reply = w.run(user, protocol::call(*user.root, protocol::kNodeStatus, node.root->handle(), {})).value();
     EXPECT_EQ(reply.peers.size(), 1U);
@@ -39,7 +44,9 @@ struct NodeBehavioursTest : testing::Test {
   Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}, "boot", {}, {}};
   Options options;
   CapabilityFile capabilities{node.lane(), node.context, options.capabilities_file};
-  NodeBehaviours behaviours{services, options, *node.root, capabilities};
+  std::vector<did::Did> renewed;
+  NodeBehaviours behaviours{services, options, *node.root, capabilities,
+                            [this](did::Did owner) { return note(std::move(owner)); }};
 };
 
 TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndReported) {
@@ -50,6 +57,13 @@ TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndReported) {
   EXPECT_FALSE(reply.ok);
   EXPECT_FALSE(reply.error.empty());
   EXPECT_EQ(node.context->serialise(), before);
+  EXPECT_TRUE(renewed.empty());
+}
+
+TEST_F(NodeBehavioursTest, WhoAnchorsCapabilitiesIsHeardFrom) {
+  start({});
+  ASSERT_TRUE(anchor(w.add("third").did()).ok);
+  EXPECT_EQ(renewed, std::vector{user.did()});
 }
 
 TEST_F(NodeBehavioursTest, TheAnchorsOfAnotherContextThanTheNodesAreNotListed) {
