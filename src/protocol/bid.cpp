@@ -202,10 +202,14 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   bid.is_promise = json::find_set(v1->get_object(), "PromiseBid") != nullptr;
   bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
-    TRY(bid.offer, json::from_value<Offer>(*offer));
+    Result<Offer> read = json::from_value<Offer>(*offer);
+    if (!read) return std::unexpected(json::at_member("Offer", read.error()));
+    bid.offer = *std::move(read);
     bid.received_offer_ = json::write(*offer);
     if (const json::Value* by = json::find_member(*outer, "OfferSignature"); by != nullptr && !by->is_null()) {
-      TRY(bid.offer_signature, json::from_value<Bytes>(*by));
+      Result<Bytes> signature = json::from_value<Bytes>(*by);
+      if (!signature) return std::unexpected(json::at_member("OfferSignature", signature.error()));
+      bid.offer_signature = *std::move(signature);
     }
   }
   return bid;

@@ -63,11 +63,15 @@ Task<void> Auction::receive(actor::Envelope envelope) {
       log::info("orchestrator", "{}: this machine is asked for a bid: {}", ensemble_id_, refused->error);
       co_return;
     }
-  Result<Bid> bid = actor::payload<Bid>(envelope);
-  const bool is_own =
-      bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
-  if (!is_own || !incoming_.try_send(std::move(*bid)))
-    explanation_.add_refusal(from.address.host, is_own ? "too many bids" : "it is not of its sender");
+  Result<Bid> bid = json::decode<Bid>(envelope.message);
+  std::string why;
+  if (!bid)
+    why = fmt::format("it cannot be read: {}", bid.error().to_string());
+  else if (bid->handle.id != from.id || bid->handle.did != from.did || bid->handle.address.host != from.address.host)
+    why = "V1.Handle: expected that of the sender";
+  else if (!incoming_.try_send(std::move(*bid)))
+    why = "too many bids";
+  if (!why.empty()) explanation_.add_refusal(from.address.host, why);
   co_return;
 }
 

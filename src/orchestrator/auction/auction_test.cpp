@@ -51,6 +51,7 @@ struct Bidder {
     after(bid);
     json::Value wire = json::parse(json::encode(bid)).value();
     if (promises) promise(wire.at("V1").get_object());
+    forge(wire.get_object());
     (void)co_await node.root->reply(envelope, wire);
   }
   void promise(json::Object& v1) {
@@ -65,6 +66,7 @@ struct Bidder {
   capability::Resources free;
   Change before = [](Bid&) {};
   Change after = [](Bid&) {};
+  std::function<void(json::Object&)> forge = [](json::Object&) {};
   std::vector<BidRequest> last;
   int requests = 0;
   int reverts = 0;
@@ -126,6 +128,35 @@ TEST_F(AuctionTest, ItIsSaidOfEachMachineWhyItWasChosenOrNot) {
   EXPECT_EQ(told.machines[1].node, "");
   EXPECT_NE(told.machines[1].reason.find("it is for ensemble other"), std::string::npos) << told.machines[1].reason;
   EXPECT_NE(told.at, 0u);
+}
+
+TEST_F(AuctionTest, ItIsSaidWhichFieldOfABidIsWrongAndWhatIsExpected) {
+  const std::vector<std::pair<std::function<void(json::Object&)>, std::string>> wrong{
+      {[](json::Object& bid) { bid.at("V1").get_object()["NodeID"] = 5; },
+       "it cannot be read: V1.NodeID: expected a string, found a whole number"},
+      {[](json::Object& bid) { bid.at("V1").get_object()["Handle"] = "b"; },
+       "it cannot be read: V1.Handle: expected an object, found a string"},
+      {[](json::Object& bid) {
+         bid["Offer"] = {{"price", "cheap"}};
+       },
+       "it cannot be read: Offer.price: expected a whole number, found a string"},
+      {[](json::Object& bid) { bid["OfferSignature"] = 5; }, "it cannot be read: OfferSignature: expected"},
+      {[](json::Object& bid) { bid.erase("V1"); }, "it cannot be read: V1: a bid of version 1 is expected"},
+      {[this](json::Object& bid) {
+         bid.at("V1").get_object()["Handle"] = json::parse(json::encode(c.root->handle())).value();
+       },
+       "V1.Handle: expected that of the sender"},
+  };
+  for (const auto& [forge, why] : wrong) {
+    large.forge = forge;
+    const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+    ASSERT_TRUE(
+        w.run(a, auction->run(one_task_ensemble(), a.lane().now() + 12s, [] { return std::set<std::string>(); })));
+    const Choice choice = auction->choice();
+    ASSERT_EQ(choice.machines.size(), 2u) << why;
+    EXPECT_EQ(choice.machines[1].peer, large.peer());
+    EXPECT_NE(choice.machines[1].reason.find(why), std::string::npos) << choice.machines[1].reason;
+  }
 }
 
 TEST_F(AuctionTest, APinnedNodeIsAskedDirectlyAndTakenAtOnce) {
