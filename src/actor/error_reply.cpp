@@ -12,7 +12,7 @@ constexpr std::string_view kNotPermitted = "not permitted";
 constexpr std::string_view kExpired = "expired";
 constexpr std::string_view kExpiry = "expiry too late";
 constexpr std::string_view kOverloaded = "overloaded";
-constexpr std::array kKinds = {kUnknownBehaviour, kNotPermitted, kExpired, kExpiry, kOverloaded};
+constexpr std::array kKinds = {kUnknownBehaviour, kNotPermitted, kExpired, kExpiry, kOverloaded, kDeclined};
 
 std::optional<std::string_view> kind_of(Refusal reason) {
   switch (reason) {

@@ -6,6 +6,7 @@
 //     no answer, as in NuNet's network: an unauthenticated or unknown peer gets no information.
 //  3. `error` is a sentence. `refusal` is one of the kinds below and distinguishes an error reply from a payload of
 //     the behaviour. `capabilities`: any one of them is sufficient.
+//  4. A behaviour may send one as well, of kind kDeclined, to this node's own actors: its reason is for no other.
 //
 // Clients of NuNet's Go implementation print the payload: their structs ignore unknown members, and `error` is the
 // member in which most behaviours report a failure.
@@ -18,6 +19,8 @@
 #include "ucan/capability.hpp"
 
 namespace dms::actor {
+
+inline constexpr std::string_view kDeclined = "declined";
 
 struct ErrorReply {
   std::string error;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actor/error_reply.hpp"
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "provider/admission.hpp"
@@ -107,7 +108,13 @@ Task<void> Bids::on_request(actor::Envelope envelope) {
     co_return;
   }
   const std::expected<protocol::Bid, NoBid> bid = answer(*request, envelope.from.did);
-  if (!bid) co_return;
+  if (!bid) {
+    if (!is_own(envelope.from.did)) co_return;
+    const actor::ErrorReply declined{bid.error().text, std::string(actor::kDeclined), {}};
+    if (Result<void> sent = co_await root_.reply(envelope, declined); !sent)
+      log::debug("provider", "telling why there is no bid for {}: {}", request->id, sent.error().to_string());
+    co_return;
+  }
   log::info("provider", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
             bid->node_id, bid->ensemble_id);
   if (Result<void> sent = co_await root_.reply(envelope, *bid); !sent)
@@ -118,9 +125,9 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
                                                  const did::Did& requester) {
   const auto refuse = [&](NoBid why) {
     ++metrics_.bid_refusals[why.reason];
-    const bool is_own = requester == root_.handle().did;
-    if (is_own && told_.size() >= kMaxBidsPerOwner) told_.clear();
-    if (is_own && told_.emplace(request.id, why.reason).second)
+    const bool own = is_own(requester);
+    if (own && told_.size() >= kMaxBidsPerOwner) told_.clear();
+    if (own && told_.emplace(request.id, why.reason).second)
       log::info("provider", "no bid for {} of this node: {}", request.id, why.text);
     else
       log::debug("provider", "no bid for {}: {}", request.id, why.text);

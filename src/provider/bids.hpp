@@ -9,9 +9,10 @@
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
 //  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
-//     at debug, at info if the request is of this node's own orchestrator. No bid is made for what would not be
-//     honoured: a lease out of bounds, graphics cards, what is asked beyond what is read (protocol/bid.hpp). A bid
-//     grants results of the size asked for, or of job.max_results if that is less.
+//     at debug. This node's own orchestrator gets the reason as an error reply (actor/error_reply.hpp, 4), and it is
+//     logged at info. No bid is made for what would not be honoured: a lease out of bounds, graphics cards, what is
+//     asked beyond what is read (protocol/bid.hpp). A bid grants results of the size asked for, or of job.max_results
+//     if that is less.
 //  5. A bid states the price of the node, the load of the machine (of cores, memory and disk that it offers, the part in
 //     use of the one that is used most), and which limits the executors of the node do not hold here.
 //
@@ -114,6 +115,7 @@ class Bids {
   [[nodiscard]] std::expected<void, NoBid> admit(const protocol::EnsembleBidRequest& request,
                                                  const did::Did& requester) const;
   void count();
+  [[nodiscard]] bool is_own(const did::Did& requester) const { return requester == root_.handle().did; }
   [[nodiscard]] SteadyTime now() const { return root_.lane().now(); }
 
   actor::Actor& root_;

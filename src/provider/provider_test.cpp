@@ -80,6 +80,16 @@ TEST_F(WholeProvider, ABidForMoreOfANodeCountsWhatTheNodeUsesHere) {
   EXPECT_TRUE(bids_for(alice, 8)) << "by the node itself";
 }
 
+TEST_F(WholeProvider, OnlyThisNodesOwnOrchestratorIsToldWhyThereIsNoBid) {
+  open();
+  const auto why = [&](actor::TestNode& by) {
+    const Result<protocol::Bid> bid = call(by, protocol::kBidRequest, bid_request("e", 9));
+    return bid ? std::string() : bid.error().to_string();
+  };
+  EXPECT_NE(why(node).find("n: cpu.cores: 9 required, "), std::string::npos) << why(node);
+  EXPECT_NE(why(alice).find("no reply to /dms/deployment/request in time"), std::string::npos) << why(alice);
+}
+
 /// Places for allocations run out like resources do: a bid would end in a refusal after the commit.
 TEST_F(WholeProvider, AProviderThatHoldsAllThatItMayMakesNoBid) {
   Services own = services();

@@ -60,7 +60,7 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   // Only this machine says that it refuses a request.
   if (from.address.host == network_.self().to_string())
     if (const auto refused = actor::ErrorReply::read(envelope)) {
-      log::info("orchestrator", "{}: this machine is asked for a bid: {}", ensemble_id_, refused->error);
+      shortage_.set_self_declined(refused->error);
       co_return;
     }
   Result<Bid> bid = json::decode<Bid>(envelope.message);

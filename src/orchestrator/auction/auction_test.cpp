@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "actor/error_reply.hpp"
 #include "actor/test_world.hpp"
 #include "orchestrator/test_records.hpp"
 #include "protocol/serve.hpp"
@@ -39,6 +40,11 @@ struct Bidder {
   Task<void> bid(actor::Envelope envelope) {
     const auto request = actor::payload<EnsembleBidRequest>(envelope).value();
     last = request.request;
+    if (!declines.empty()) {
+      const actor::ErrorReply declined{declines, std::string(actor::kDeclined), {}};
+      (void)co_await node.root->reply(envelope, declined);
+      co_return;
+    }
     if (++requests <= silent_rounds) co_return;
     Bid bid;
     bid.ensemble_id = request.id;
@@ -72,6 +78,7 @@ struct Bidder {
   int reverts = 0;
   int silent_rounds = 0;
   bool promises = false;
+  std::string declines;  ///< why it does not bid
 };
 
 struct AuctionTest : testing::Test {
@@ -214,7 +221,8 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
   };
   std::string text = error();
   EXPECT_NE(text.find("nodes.node asks for 1 cores, 1 GiB memory, 1 GiB disk and null; 2 connected peers were asked, "
-                      "none has bid; compare with `nunet actor cmd /dms/node/peers/list`"),
+                      "none has bid; this machine does not bid: unknown behaviour: the actor in inbox root has no "
+                      "behaviour /dms/deployment/request; compare with `nunet actor cmd /dms/node/peers/list`"),
             std::string::npos)
       << text;
   change = [](jobs::Ensemble& ensemble) {
@@ -234,8 +242,7 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
   text = error(large.peer());
   EXPECT_NE(text.find("on " + large.peer() + ", which could not be asked ("), std::string::npos) << text;
   text = error();
-  EXPECT_NE(text.find("; no peer is connected, and this machine has not bid: its log says why (not onboarded, "),
-            std::string::npos)
+  EXPECT_NE(text.find("; no peer is connected; this machine does not bid: unknown behaviour: "), std::string::npos)
       << text;
   text = error({}, {a.network->self().to_string()});
   EXPECT_NE(text.find("; no peer is connected, and this machine is excluded (exclude_peers, "), std::string::npos)
@@ -265,6 +272,23 @@ TEST_F(OwnMachineTest, ItCompetesWithTheOthersHoweverFarTheyAre) {
   std::swap(small.free, own.free);
   EXPECT_EQ(run().value().at("node").peer, own.peer());
   EXPECT_EQ(large.requests, 2);
+}
+
+TEST_F(OwnMachineTest, WhyItDoesNotBidIsTold) {
+  own.declines = "this machine is not onboarded\n";
+  large.declines = "a text of another machine";
+  small.silent_rounds = 1000;
+  std::string text = run().error().to_string();
+  EXPECT_NE(text.find("; this machine does not bid: this machine is not onboarded\\x0a; compare"), std::string::npos)
+      << text;
+  EXPECT_EQ(text.find(large.declines), std::string::npos) << text;
+  text = run(own.peer()).error().to_string();
+  EXPECT_NE(text.find("; this machine does not bid: this machine is not onboarded"), std::string::npos) << text;
+  cut_all();
+  text = run().error().to_string();
+  EXPECT_NE(text.find("; no peer is connected; this machine does not bid: this machine is not onboarded"),
+            std::string::npos)
+      << text;
 }
 
 TEST_F(OwnMachineTest, ItIsNotAskedWhereItMayNotRunAnything) {

@@ -75,12 +75,13 @@ std::string Shortage::clocks() const {
                      from == to ? fmt::format("{} s", from) : fmt::format("{} s to {} s", from, to));
 }
 
+void Shortage::set_self_declined(std::string_view why) { self_declined_ = shortened(printable(why), kMaxDeclined); }
+
 std::string Shortage::asked(std::size_t bidders) const {
+  if (connected_ == 0 && bidders == 0 && self_left_out_)
+    return "no peer is connected, and this machine is excluded (exclude_peers, or a failure a short time ago)";
   if (connected_ == 0 && bidders == 0)
-    return fmt::format(
-        "no peer is connected, and this machine {}",
-        self_left_out_ ? "is excluded (exclude_peers, or a failure a short time ago)"
-                       : "has not bid: its log says why (not onboarded, too little free, an executor that is missing)");
+    return fmt::format("no peer is connected{}", self_declined_.empty() ? ", and this machine has not bid" : "");
   constexpr std::string_view kLeftOut =
       "exclude_peers, a failure a short time ago, or another node of this ensemble there: a machine runs one";
   if (connected_ > 0 && left_out_ >= connected_ && bidders == 0)
@@ -116,6 +117,7 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
                         peers(chosen, "machine has another node", "machines have other nodes"));
   text += reasons_against(explanation, missing);
   if (const std::string ahead = clocks(); !ahead.empty()) text += "; " + ahead;
+  if (!self_declined_.empty()) text += "; this machine does not bid: " + self_declined_;
   return text + lease_hint(ensemble, missing) +
          "; compare with `nunet actor cmd /dms/node/peers/list` and, on the provider, `nunet actor cmd "
          "/dms/node/resources/free`; `nunet cap list -c dms` shows whether both have granted each other "

@@ -3,7 +3,7 @@
 // Model
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
 //     many peers were asked and have bid, why those have none of the nodes (matching/explanation.hpp), and how to see
-//     the rest. While no peer is connected, it says what is known of this node's own provider.
+//     the rest. This node's own provider does say why (provider/bids.hpp, 4), and the text tells it.
 //  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 4), the text says
 //     how many there are, and how far their clocks are ahead.
 //  3. The kMaxShownReasons reasons of the most machines are told, each with their number; for the others, how many
@@ -24,12 +24,18 @@
 namespace dms::orchestrator {
 
 inline constexpr std::size_t kMaxShownReasons = 3;
+inline constexpr std::size_t kMaxDeclined = 1024;  ///< bytes of why this machine does not bid
 
 class Shortage {
  public:
-  void begin_round() { unreached_.clear(); }
+  void begin_round() {
+    unreached_.clear();
+    self_declined_.clear();
+  }
   /// The peer that the node is pinned to was not asked in this round.
   void add_unreached(const std::string& node, std::string why) { unreached_[node] = std::move(why); }
+  /// This node's own provider does not bid in this round.
+  void set_self_declined(std::string_view why);
   /// The clock of a peer that has not bid is ahead by this.
   void add_clock(Duration ahead) { clocks_.push_back(ahead); }
   /// What is known of such clocks; empty if nothing is.
@@ -54,6 +60,7 @@ class Shortage {
   std::size_t connected_ = 0;
   std::size_t left_out_ = 0;
   bool self_left_out_ = false;
+  std::string self_declined_;
   std::map<std::string, std::string> unreached_;
   std::vector<Duration> clocks_;
 };
