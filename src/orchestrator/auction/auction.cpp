@@ -57,20 +57,21 @@ Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, const networ
 /// Only a bid of the bidder itself counts: an accepted provider could otherwise invent any number of others.
 Task<void> Auction::receive(actor::Envelope envelope) {
   const actor::Handle& from = envelope.from;
-  // Only this machine says that it refuses a request.
-  if (from.address.host == network_.self().to_string())
-    if (const auto refused = actor::ErrorReply::read(envelope)) {
-      shortage_.set_self_declined(refused->error);
-      co_return;
-    }
+  Answer answer;
+  answer.peer = from.address.host;
+  std::optional<actor::ErrorReply> declined;  // only this machine says that it does
+  if (from.address.host == network_.self().to_string()) declined = actor::ErrorReply::read(envelope);
   Result<Bid> bid = json::decode<Bid>(envelope.message);
   std::string why;
-  if (!bid)
+  if (declined)
+    shortage_.set_self_declined(declined->error);
+  else if (!bid)
     why = fmt::format("it cannot be read: {}", bid.error().to_string());
   else if (bid->handle.id != from.id || bid->handle.did != from.did || bid->handle.address.host != from.address.host)
     why = "V1.Handle: expected that of the sender";
-  else if (!incoming_.try_send(std::move(*bid)))
-    why = "too many bids";
+  else
+    answer.bid = *std::move(bid);
+  if (!incoming_.try_send(std::move(answer)) && why.empty() && !declined) why = "too many bids";
   if (!why.empty()) explanation_.add_refusal(from.address.host, why);
   co_return;
 }
@@ -139,6 +140,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
     shortage_.begin_round();
     bids_.clear();
+    is_enough_ = false;
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     const TaskContext context = co_await this_task();
     Nursery asking(lane, "clocks of bidders of " + ensemble_id_, context.scope);
@@ -236,33 +238,43 @@ Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wa
 
 Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
   Lane& lane = actor_.lane();
-  const SteadyTime begun = lane.now();
-  Duration settle = kBidSettle;
-  bool is_enough = false;
-  const std::string self = network_.self().to_string();
-  // A pinned node has one possible bidder, as has any node while no peer is connected: once it has bid there is nothing
-  // to wait for.
-  const bool has_one_bidder = network_.peers().empty() || std::ranges::none_of(nodes, [&](const std::string& n) {
-                                return ensemble_.nodes.at(n).peer.empty();
-                              });
-  for (;;) {
-    if (has_one_bidder && is_enough) co_return Result<void>();
-    const SteadyTime deadline = is_enough ? std::min(until, lane.now() + settle) : until;
-    Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
-    if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
-    if (!bid) co_return std::unexpected(bid.error());
-    if (Result<void> valid = check(*bid, nodes, taken); !valid) {
-      explanation_.add_refusal(bid->handle.address.host, valid.error().to_string());
-      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, valid.error().to_string());
+  std::set<std::string> silent = asked_for(nodes, taken);
+  while (!is_enough_ || !silent.empty()) {
+    Result<Answer> answer = co_await with_deadline(until, incoming_.receive());
+    if (!answer && answer.error().is(Errc::deadline_exceeded)) co_return Result<void>();
+    if (!answer) co_return std::unexpected(answer.error());
+    silent.erase(answer->peer);
+    if (!answer->bid) continue;
+    Bid& bid = *answer->bid;
+    if (Result<void> valid = check(bid, nodes, taken); !valid) {
+      explanation_.add_refusal(bid.handle.address.host, valid.error().to_string());
+      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid.peer, valid.error().to_string());
       continue;
     }
-    log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
-    if (bid->peer != self) settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
-    taken.insert(bid->peer);
-    bidders_.insert_or_assign(bid->peer, bid->handle);
-    bids_[bid->node_id].push_back(std::move(*bid));
-    if (!is_enough && bids_.size() == nodes.size()) is_enough = give_every_node_a_machine(nodes);
+    log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid.peer, bid.node_id);
+    taken.insert(bid.peer);
+    bidders_.insert_or_assign(bid.peer, bid.handle);
+    bids_[bid.node_id].push_back(std::move(bid));
+    if (is_enough_ || bids_.size() < nodes.size() || !give_every_node_a_machine(nodes)) continue;
+    is_enough_ = true;
+    until = std::min(until, lane.now() + kBidSettle);
   }
+  co_return Result<void>();
+}
+
+std::set<std::string> Auction::asked_for(const std::set<std::string>& nodes,
+                                         const std::set<std::string>& excluded) const {
+  const auto is_pinned = [this](const std::string& node) { return !ensemble_.nodes.at(node).peer.empty(); };
+  std::set<std::string> asked;
+  if (!std::ranges::all_of(nodes, is_pinned)) {
+    asked.insert(network_.self().to_string());
+    for (const crypto::PeerId& peer : network_.peers()) asked.insert(peer.to_string());
+    for (const std::string& peer : excluded) asked.erase(peer);
+    for (const auto& [name, node] : ensemble_.nodes) asked.erase(node.peer);
+  }
+  for (const std::string& node : nodes)
+    if (is_pinned(node)) asked.insert(ensemble_.nodes.at(node).peer);
+  return asked;
 }
 
 bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) const {
@@ -272,7 +284,7 @@ bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) cons
 
 Task<void> Auction::ask_clocks(std::set<std::string> excluded) {
   const Result<void> waited = co_await sleep_for(kClockQuestion);
-  if (!waited) co_return;
+  if (!waited || is_enough_) co_return;
   std::set<std::string> silent;
   for (const std::string& node : missing_)
     if (const std::string& peer = ensemble_.nodes.at(node).peer; !peer.empty())

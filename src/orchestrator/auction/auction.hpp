@@ -5,9 +5,12 @@
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
 //     broadcast, and from the provider of this node by a message to it, as a broadcast does not reach its sender. That
 //     provider bids by the same rules as any other. A round lasts kBidRound at most, and ends early once its bids
-//     give every node of the round a machine and none arrived for as long again as the first one of another machine
-//     took, within kMinBidSettle and kBidSettle (at once if all of them are pinned, or no peer is connected). Bids that
-//     are worth nothing do not end it: rounds in quick succession would flood the network with requests.
+//     give every node of the round a machine and everyone has answered who is known to have been asked: the peers of
+//     pinned nodes, and for the others this node and each connected peer that may bid. A bid is an answer whether it
+//     counts or not, and so is the reason of this node's own provider. Other peers say nothing if they do not bid, so
+//     they are waited for until kBidSettle after every node has a machine. Bids of peers that are not connected, which
+//     a broadcast reaches through others, count until the round ends. Bids that are worth nothing do not end it: rounds
+//     in quick succession would flood the network with requests.
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
 //     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
@@ -17,10 +20,10 @@
 //     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
 //     so that their bids stay open no longer.
 //  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
-//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round are
-//     asked a question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each
-//     once in a run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it
-//     expires.
+//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round, while
+//     its bids do not give every node a machine, are asked a question that is valid for longer
+//     (ProviderClient::patient_reports), whose reply has their clock: each once in a run, kMaxClockQuestions in all, as
+//     each question takes a place in the memory of its receiver until it expires.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
@@ -29,6 +32,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -44,8 +48,9 @@
 namespace dms::orchestrator {
 
 inline constexpr Duration kBidRound = 5s;
-inline constexpr Duration kMinBidSettle = 20ms;
-inline constexpr Duration kBidSettle = 250ms;
+/// A bid comes within a round trip and the time of some signatures: 1 s is enough from anywhere on Earth, also for a
+/// machine that is busy. Every auction with a connected peer that does not bid takes that much longer.
+inline constexpr Duration kBidSettle = 1s;
 inline constexpr std::size_t kMaxBidsPerNode = 64;
 inline constexpr std::size_t kBidQueue = 256;
 inline constexpr Duration kClockQuestion = 1s;
@@ -86,6 +91,10 @@ class Auction {
 
  private:
   Auction(actor::Actor& actor, const network::Network& network, std::string ensemble_id);
+  struct Answer {
+    std::string peer;
+    std::optional<protocol::Bid> bid;  ///< nothing: there is none, or it cannot be read
+  };
   Task<void> receive(actor::Envelope envelope);
   void release_others(const Candidate& chosen);
   std::string describe_shortage(const std::set<std::string>& missing, const std::set<std::string>& left_out,
@@ -99,6 +108,9 @@ class Auction {
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   /// Whether the bids of the round do.
   [[nodiscard]] bool give_every_node_a_machine(const std::set<std::string>& nodes) const;
+  /// Who is known to have been asked in a round.
+  [[nodiscard]] std::set<std::string> asked_for(const std::set<std::string>& nodes,
+                                                const std::set<std::string>& excluded) const;
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
@@ -109,8 +121,9 @@ class Auction {
   const network::Network& network_;
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
-  Channel<protocol::Bid> incoming_{kBidQueue};
+  Channel<Answer> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;  ///< of the round, by node; none is empty
+  bool is_enough_ = false;                                  ///< they give every node of the round a machine
   std::map<std::string, actor::Handle> bidders_;            ///< of the last run, by peer
   std::set<std::string> missing_;
   Shortage shortage_;            ///< of the last run

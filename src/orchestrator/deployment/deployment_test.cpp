@@ -134,6 +134,11 @@ TEST_F(DeploymentTest, AProviderThatRestartsWhileItIsCommittedGetsTheWorkAfterwa
   EXPECT_TRUE(reaches(DeploymentStatus::running, 1min)) << deployment->record().error;
 }
 
+TEST_F(LossTest, APeerThatDoesNotBidIsNotAskedForItsClockWhereAnotherHasBid) {
+  run_anywhere(jobs::AllocationType::service);
+  EXPECT_EQ(other.renewals, 0);
+}
+
 TEST_F(DeploymentTest, AWallClockThatJumpsLeavesTheTimeToDeploy) {
   provider.bids = false;
   create(record());
