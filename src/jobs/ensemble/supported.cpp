@@ -1,10 +1,12 @@
 #include "jobs/ensemble/supported.hpp"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <filesystem>
 #include <optional>
 
+#include "base/text.hpp"
 #include "encoding/unset.hpp"
 #include "jobs/ensemble/advice.hpp"
 
@@ -138,8 +140,13 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
 }
 
 void check_places(const Check& at, std::string_view list, const std::vector<capability::Location>& places) {
+  constexpr std::size_t kMaxFound = 64;
   constexpr std::string_view kNotStated = "machines do not state it; remove it, or name continent, country and city";
   for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::string& continent = places[i].continent;
+    at.item(list, i).refuse(std::ranges::count(capability::kContinents, continent) == 0, "continent",
+                            fmt::format("expected one of {}, found \"{}\"", fmt::join(capability::kContinents, ", "),
+                                        shortened(printable(continent), kMaxFound)));
     at.item(list, i).refuse(places[i].asn != 0, "asn", kNotStated);
     at.item(list, i).refuse(!places[i].isp.empty(), "isp", kNotStated);
   }

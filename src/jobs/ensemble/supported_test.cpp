@@ -75,6 +75,9 @@ std::vector<Refusal> refusals() {
       {"nodes.n.lease", [](auto& e) { e.nodes["n"].lease_ns = 1; }},
       {"nodes.n.location.reject[0].asn", [](auto& e) { e.nodes["n"].location.reject[0].asn = 3320; }},
       {"nodes.n.location.reject[0].isp", [](auto& e) { e.nodes["n"].location.reject[0].isp = "x"; }},
+      {"nodes.n.location.reject[0].continent", [](auto& e) { e.nodes["n"].location.reject[0].continent = "Asai"; }},
+      {"nodes.n.location.reject[1].continent",
+       [](auto& e) { e.nodes["n"].location.reject.push_back({.continent = "europe"}); }},
       {"nodes.n.location.reject", [](auto& e) { e.nodes["n"].location.accept = {{.continent = "Asia"}}; }},
       {"nodes.m.location.accept[0].isp",
        [](auto& e) { e.nodes["m"].location.accept = {{.continent = "Asia", .isp = "x"}}; }},
@@ -115,6 +118,21 @@ std::vector<Refusal> refusals() {
   web_field("volume", [](auto& a) { a.volume.emplace_back(); });
   web_field("failure_recovery", [](auto& a) { a.failure_recovery = AllocationRecovery::one_for_one; });
   return list;
+}
+
+TEST(Supported, AContinentIsOneThatMachinesState) {
+  Ensemble ensemble = plain();
+  std::vector<capability::Location>& reject = ensemble.nodes["n"].location.reject;
+  for (const std::string_view continent : capability::kContinents) {
+    reject[0].continent = continent;
+    EXPECT_TRUE(check_supported(ensemble)) << continent;
+  }
+  reject[0].continent = "Asai\n";
+  const auto checked = check_supported(ensemble);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message(),
+            "nodes.n.location.reject[0].continent: expected one of Africa, Antarctica, Asia, Europe, North America, "
+            "Oceania, South America, found \"Asai\\x0a\"");
 }
 
 TEST(Supported, WhatIsNotActedOnIsRefusedByName) {
