@@ -151,11 +151,12 @@ class ScriptedProvider {
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
   Duration commit_takes{0};
+  Duration start_takes{0};
   Duration end_takes{0};  ///< of what is stopped, or removed by a shutdown
   Duration restart_takes{0};
   Duration results_take{0};
   int most_commits_in_progress = 0;
-  InProgress stopping, removing, restarting, reading, sending_results;
+  InProgress starting, stopping, removing, restarting, reading, sending_results;
   int ends = 0;  ///< runs that ended by themselves
   std::string ensemble;
   std::map<std::string, Run> runs;
@@ -243,6 +244,8 @@ class ScriptedProvider {
       (void)co_await sleep_for(1h);
       co_return reply;
     }
+    const Counted counted(starting);
+    if (start_takes > Duration(0)) (void)co_await sleep_for(start_takes);
     reply.error = refuse_start;
     Run* run = addressed(envelope);
     if (run != nullptr && run->status != protocol::AllocationStatus::pending) reply.error = "it was started before";
