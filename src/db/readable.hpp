@@ -12,13 +12,18 @@ namespace dms::db {
 }
 
 /// The values of a collection. A document that cannot be read is moved to unreadable(collection), where it stays for a
-/// newer version or for an operator, and is named in the log: one damaged record does not prevent a start. Blocks.
-template <class T>
-Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::string_view collection) {
+/// newer version or for an operator, as it was stored, and is named in the log: one damaged record does not prevent a
+/// start. So is one that `valid`, called with id and value, refuses. Blocks.
+template <class T, class Valid>
+Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::string_view collection,
+                                                             const Valid& valid) {
   TRY(const std::vector<Document> documents, store.list(collection));
   std::vector<std::pair<std::string, T>> values;
   for (const Document& document : documents) {
     Result<T> value = json::decode<T>(document.json, {.bytes = Store::kMaxDocument});
+    if (value)
+      if (const Result<void> is_valid = valid(document.id, *value); !is_valid)
+        value = std::unexpected(is_valid.error());
     if (value) {
       values.emplace_back(document.id, std::move(*value));
       continue;
@@ -33,6 +38,11 @@ Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::
     }));
   }
   return values;
+}
+
+template <class T>
+Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::string_view collection) {
+  return list_readable<T>(store, collection, [](const std::string&, const T&) { return Result<void>(); });
 }
 
 }  // namespace dms::db

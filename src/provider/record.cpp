@@ -49,20 +49,16 @@ Task<Result<void>> AllocationStore::erase(std::string name) {
 
 Result<std::vector<AllocationStore::Loaded>> AllocationStore::load() {
   db::Store& store = store_.blocking();
-  TRY(auto records, db::list_readable<AllocationRecord>(store, kAllocationCollection));
+  const auto valid = [](const std::string& name, const AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check(record));
+    if (record.name != name) return fail(Errc::invalid_argument, "name: expected {}", name);
+    return {};
+  };
+  TRY(auto records, db::list_readable<AllocationRecord>(store, kAllocationCollection, valid));
   TRY(auto stored, db::list_readable<Lease>(store, kLeaseCollection));
   std::map<std::string, Lease> leases(std::make_move_iterator(stored.begin()), std::make_move_iterator(stored.end()));
   std::vector<Loaded> loaded;
   for (auto& [name, record] : records) {
-    Result<void> valid = check(record);
-    if (valid && record.name != name) valid = fail(Errc::invalid_argument, "name: expected {}", name);
-    if (!valid) {
-      log::error("provider", {{"document", name}}, "the allocation record {} is not valid and is set aside: {}", name,
-                 valid.error().to_string());
-      TRY_VOID(store.put(db::unreadable(kAllocationCollection), name, json::encode(record)));
-      TRY_VOID(store.erase(kAllocationCollection, name));
-      continue;
-    }
     auto lease = leases.extract(name);
     loaded.push_back({std::move(record), lease.empty() ? Lease{} : std::move(lease.mapped())});
   }

@@ -63,6 +63,35 @@ TEST_F(RecoveryTest, WhatWaitsForItsStartIsHintedSinceThatMayBeLost) {
   EXPECT_TRUE(start()->ok);
 }
 
+/// The first version whose work outlived its daemon did not store the node.
+TEST_F(RecoveryTest, WorkOfTheFirstRecordsIsTakenUp) {
+  script("e_task", kService);
+  protocol::AllocateRequest request = allocate_request("e", "task", 1, 10min);
+  request.node_id = "n";
+  begin(request);
+  close();
+  Documents documents = stored();
+  stop_daemon();
+  for (db::Document& document : documents.at(std::string(kAllocationCollection))) {
+    auto record = json::decode<AllocationRecord>(document.json).value();
+    EXPECT_EQ(record.node, "n");
+    record.node.clear();
+    document.json = json::encode(record);
+  }
+  boot(documents);
+  open();
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(executor->started(), 0U) << "it is taken up, not started again";
+  EXPECT_EQ(report().incarnation, incarnation);
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  EXPECT_EQ(as_text(page("stdout", 0).data), "serving");
+  EXPECT_TRUE(call(alice, protocol::kBidRequest, bid_request("other")));
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(host->works.size(), 0U);
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
 TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
   begin({.runs_for = 10s, .exit_code = 4, .out = "done"});
   restart_daemon(30s);

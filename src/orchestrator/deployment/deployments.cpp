@@ -37,9 +37,9 @@ Task<Result<void>> Deployments::start() {
   CO_TRY_VOID(serve(root_, kDeploymentPrune, *this, &Deployments::prune));
 
   CO_TRY(RecordStore::Loaded loaded, co_await records_.load_all());
-  for (const std::string& id : loaded.unreadable)
-    log::error("orchestrator", "the record of deployment {} cannot be read and is skipped; its providers release it",
-               id);
+  for (const auto& [id, why] : loaded.unreadable)
+    log::error("orchestrator", {{"deployment", id}},
+               "the record of deployment {} cannot be read and is skipped; its providers release it: {}", id, why);
   for (DeploymentRecord& record : loaded.records) {
     if (is_final(record.status) && !record.unsettled()) continue;
     const std::string id = record.id;

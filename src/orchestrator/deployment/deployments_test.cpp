@@ -496,17 +496,41 @@ TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   impossible.id = "not/an/inbox";
   impossible.status = DeploymentStatus::running;
   ASSERT_TRUE(w.run(a, records.save(impossible)));
+  DeploymentRecord newer = record();
+  newer.id = "newer";
+  const std::string later = R"({"hibernating":true,)" + json::encode(newer).substr(1);
+  const std::string status = R"("status":"Hibernating")";
+  const std::string unknown = later.substr(0, later.find(R"("status":"Preparing")")) + status + "}";
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "not json"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "newer", unknown));
+  std::filesystem::create_directories(folder / "deployments/newer/task");
+  ASSERT_TRUE(write_file(folder / "deployments/newer/task/stdout.log", "of a newer version"));
+  std::vector<std::string> errors;
+  log::set_sink([&](const log::Line& line) {
+    if (line.level == log::Level::error) errors.emplace_back(line.text);
+  });
   Deployments deployments(services(), *a.root);
   const Result<void> started = w.run(a, deployments.start());
+  log::set_sink({});
   EXPECT_TRUE(started) << (started ? "" : started.error().to_string());
+  ASSERT_EQ(errors.size(), 3u) << "each by its name, with the reason";
+  EXPECT_TRUE(errors[0].starts_with("the record of deployment broken cannot be read")) << errors[0];
+  EXPECT_TRUE(errors[1].starts_with("the record of deployment newer cannot be read")) << errors[1];
+  EXPECT_NE(errors[1].find("Hibernating"), std::string::npos) << errors[1];
+  EXPECT_TRUE(errors[2].starts_with("deployment not/an/inbox cannot be resumed")) << errors[2];
   EXPECT_TRUE(w.world.run_until([&] { return deployments.active() == 0; }, 20min));
   EXPECT_EQ(stored(), DeploymentStatus::failed) << "the readable one is taken up";
   const auto list = w.run(a, call(*a.root, kDeploymentList, a.root->handle(), DeploymentListRequest{}));
   EXPECT_TRUE(list) << (list ? "" : list.error().to_string());
   if (list) {
     EXPECT_EQ(list->deployments.at("broken"), "Unreadable");
+    EXPECT_EQ(list->deployments.at("newer"), "Unreadable");
   }
+  const auto told = w.run(a, call(*a.root, kDeploymentStatus, a.root->handle(), DeploymentId{"newer"}));
+  ASSERT_TRUE(told) << told.error().to_string();
+  EXPECT_NE(told->error.find("Hibernating"), std::string::npos) << told->error;
+  EXPECT_EQ(db.blocking().get(kDeploymentCollection, "newer").value(), unknown) << "nothing of it is lost";
+  EXPECT_EQ(read_file(folder / "deployments/newer/task/stdout.log", 100).value_or(""), "of a newer version");
   w.run(a, deployments.close());
 }
 

@@ -34,8 +34,7 @@ Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
     if (Result<DeploymentRecord> record = read_record(id, text)) {
       loaded.records.push_back(std::move(*record));
     } else {
-      loaded.unreadable.push_back(id);
-      log::debug("orchestrator", "deployment {}: {}", id, record.error().to_string());
+      loaded.unreadable[id] = record.error().to_string();
     }
   }
   co_return loaded;

@@ -160,7 +160,7 @@ class RecordStore {
 
   struct Loaded {
     std::vector<DeploymentRecord> records;
-    std::vector<std::string> unreadable;  ///< ids, see (3)
+    json::StringMap unreadable;  ///< id -> why, see (3)
   };
   Task<Result<Loaded>> load_all();
 

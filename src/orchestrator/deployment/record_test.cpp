@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/log.hpp"
+#include "encoding/testing.hpp"
 #include "orchestrator/test_records.hpp"
 #include "simulation/sim_world.hpp"
 
@@ -126,7 +127,149 @@ TEST_F(RecordTest, ADamagedRecordDoesNotHideOthers) {
   ASSERT_EQ(loaded->records.size(), 1u);
   EXPECT_EQ(loaded->records[0].id, "good");
   EXPECT_FALSE(run(store.load("empty")));
-  EXPECT_EQ(loaded->unreadable, (std::vector<std::string>{"broken", "empty", "future", "renamed"}));
+  ASSERT_EQ(loaded->unreadable.size(), 4u);
+  EXPECT_NE(loaded->unreadable.at("broken").find("id"), std::string::npos) << loaded->unreadable.at("broken");
+  EXPECT_NE(loaded->unreadable.at("empty").find("ensemble"), std::string::npos) << loaded->unreadable.at("empty");
+  EXPECT_NE(loaded->unreadable.at("future").find("Hibernating"), std::string::npos) << loaded->unreadable.at("future");
+  EXPECT_NE(loaded->unreadable.at("renamed").find("id: expected"), std::string::npos)
+      << loaded->unreadable.at("renamed");
+  EXPECT_EQ(run(db.get(std::string(kDeploymentCollection), "future")).value(),
+            R"({"id":"future","status":"Hibernating"})")
+      << "it is left as it was stored";
+}
+
+struct EarlierRecordsTest : RecordTest {
+  void SetUp() override {
+    using Formats = std::map<std::string, std::map<std::string, json::Value>>;
+    const auto formats = json::decode<Formats>(test::read_vectors("records/deployments.json"));
+    ASSERT_TRUE(formats) << formats.error().to_string();
+    for (const auto& [format, documents] : *formats)
+      for (const auto& [id, document] : documents)
+        ASSERT_TRUE(db.blocking().put(kDeploymentCollection, id, json::encode(document)));
+    auto loaded = run(store.load_all());
+    ASSERT_TRUE(loaded) << loaded.error().to_string();
+    EXPECT_EQ(loaded->unreadable, json::StringMap());
+    for (DeploymentRecord& record : loaded->records) records[record.id] = std::move(record);
+    ASSERT_EQ(records.size(), 6u);
+    for (const auto& [id, record] : records) {
+      SCOPED_TRACE(id);
+      EXPECT_EQ(record.manifest.id, id);
+      EXPECT_EQ(record.manifest.orchestrator.address.inbox, id);
+      EXPECT_EQ(record.error, "");
+      const auto& [name, allocation] = *record.ensemble.allocations.begin();
+      EXPECT_EQ(allocation.executor, jobs::ExecutorType::sandbox);
+      EXPECT_EQ(allocation.execution.params.at("cmd").as_array().size(), 3u);
+      EXPECT_EQ(allocation.resources.ram.size.bytes, 32u << 20);
+      const protocol::AllocationManifest& entry = record.manifest.allocations.at(name);
+      EXPECT_EQ(entry.id, id + "_" + name);
+      EXPECT_EQ(entry.node_id, "place");
+      EXPECT_EQ(entry.handle.address.inbox, entry.id);
+      const protocol::NodeManifest& node = record.manifest.nodes.at("place");
+      EXPECT_EQ(node.peer, record.ensemble.nodes.at("place").peer);
+      EXPECT_EQ(node.handle.address.host, node.peer);
+      EXPECT_FALSE(node.handle.did.empty());
+      EXPECT_EQ(node.allocations, std::vector{name});
+      EXPECT_EQ(node.redundancy_role, "primary");
+      EXPECT_EQ(node.status, "active");
+      EXPECT_TRUE(record.moves.empty() && record.changes.empty() && record.unbegun.empty());
+      EXPECT_TRUE(record.rests.empty() && record.lost.empty() && record.absent.empty());
+      EXPECT_FALSE(record.choice);
+    }
+  }
+  /// Of the only allocation.
+  const protocol::AllocationManifest& entry(const std::string& id) {
+    return records.at(id).manifest.allocations.begin()->second;
+  }
+  std::map<std::string, DeploymentRecord> records;
+};
+
+TEST_F(EarlierRecordsTest, OneFromBeforeLeasesHasNoBootAndNoRun) {
+  const DeploymentRecord& old = records.at("d-before-leases");
+  EXPECT_EQ(old.status, DeploymentStatus::running);
+  EXPECT_EQ(old.deadline, 1796037090820503866u);
+  EXPECT_EQ(old.created, 1796036985825932556u);
+  EXPECT_EQ(old.ended, 0u);
+  EXPECT_EQ(old.boot_id, "");
+  EXPECT_EQ(old.remaining_ns, 0);
+  EXPECT_FALSE(old.unsettled());
+  EXPECT_EQ(entry(old.id).status, protocol::AllocationStatus::running);
+  EXPECT_EQ(entry(old.id).incarnation, "");
+  EXPECT_EQ(entry(old.id).lease_ns, 0);
+  EXPECT_FALSE(entry(old.id).collected);
+}
+
+TEST_F(EarlierRecordsTest, OnesOfTheFirstLeasesAreReadWithWhatIsSuperseded) {
+  const DeploymentRecord& service = records.at("d-first-service");
+  EXPECT_EQ(service.status, DeploymentStatus::running);
+  EXPECT_EQ(service.boot_id, "01234567-89ab-4cde-8f01-23456789abcd\n");
+  EXPECT_EQ(service.deploy_until_ns, 59190543897947);
+  EXPECT_EQ(service.remaining_ns, 104188646325);
+  EXPECT_EQ(service.ensemble.allocations.at("service").type, jobs::AllocationType::service);
+  EXPECT_EQ(service.ensemble.allocations.at("service").healthcheck.type, jobs::HealthCheckType::command);
+  EXPECT_EQ(service.ensemble.allocations.at("service").healthcheck.interval_ns, Duration(1s).count());
+  const std::string run = "3aaed0348b4a98f74fdf785c71c69ceb";
+  EXPECT_EQ(entry(service.id).incarnation, run);
+  EXPECT_EQ(entry(service.id).lease_ns, Duration(5min).count());
+  EXPECT_EQ(entry(service.id).restarts, 2u);
+  EXPECT_EQ(entry(service.id).health, protocol::Health::healthy);
+  EXPECT_EQ(service.restarting, (json::StringMap{{"service", run}}));
+  EXPECT_EQ(service.outputs, (json::StringMap{{"service", "5d1e6bfae92f43f0a0a9c2f7a8a0f6e1"}}));
+  EXPECT_TRUE(service.starts.empty() && service.ran_on.empty());
+  EXPECT_EQ(service.last_number, 3u);
+  ASSERT_EQ(service.superseded.size(), 1u);
+  const Superseded& before = service.superseded[0];
+  EXPECT_EQ(before.number, 3u);
+  EXPECT_EQ(before.node, "place");
+  EXPECT_EQ(before.peer, service.manifest.nodes.at("place").peer);
+  EXPECT_EQ(before.handle, service.manifest.nodes.at("place").handle);
+  EXPECT_EQ(before.allocations, (json::StringMap{{"service", "9b57e0e8d5f84b1f8d0b7d1c2a3f4e55"}}));
+  EXPECT_EQ(before.hold_ns, Duration(5min).count());
+  EXPECT_TRUE(before.exclusive);
+  EXPECT_FALSE(before.ended || before.over) << "it may run";
+  EXPECT_TRUE(before.unfetched.empty() && before.unstarted.empty() && before.restarting.empty());
+  EXPECT_TRUE(before.stopping.empty());
+  EXPECT_TRUE(service.may_run_elsewhere());
+
+  const DeploymentRecord& completed = records.at("d-first-completed");
+  EXPECT_EQ(completed.status, DeploymentStatus::completed);
+  EXPECT_EQ(completed.ended, 1796036987740080326u);
+  EXPECT_EQ(entry(completed.id).status, protocol::AllocationStatus::completed);
+  EXPECT_EQ(entry(completed.id).exit_code, 3);
+  EXPECT_EQ(entry(completed.id).out_size, 79u);
+  EXPECT_EQ(entry(completed.id).err_size, 8u);
+  EXPECT_TRUE(entry(completed.id).collected);
+  EXPECT_EQ(entry(completed.id).cpu_seconds, 0);
+  EXPECT_FALSE(completed.unsettled());
+}
+
+TEST_F(EarlierRecordsTest, OnesFromBeforeChoicesAreReadWithRunsAndWhereTheyBegan) {
+  for (const auto& [id, run, lease] : {std::tuple("d-service", "3aaed0348b4a98f74fdf785c71c69ceb", Duration(5min)),
+                                       std::tuple("d-task", "d1aaab3f72c591f32f6cd38c02bf2c5f", Duration(2min))}) {
+    const DeploymentRecord& running = records.at(id);
+    const std::string& name = running.ensemble.allocations.begin()->first;
+    EXPECT_EQ(running.status, DeploymentStatus::running);
+    EXPECT_EQ(entry(id).status, protocol::AllocationStatus::running);
+    EXPECT_EQ(entry(id).incarnation, run);
+    EXPECT_EQ(entry(id).lease_ns, lease.count());
+    EXPECT_EQ(running.starts, (json::StringMap{{name, run}}));
+    EXPECT_EQ(running.ran_on, (json::StringMap{{name, running.manifest.nodes.at("place").peer}}));
+    EXPECT_FALSE(running.unsettled());
+  }
+  EXPECT_EQ(records.at("d-task").ensemble.nodes.at("place").lease(), 2min);
+  EXPECT_EQ(entry("d-service").health, protocol::Health::healthy);
+
+  const DeploymentRecord& completed = records.at("d-completed");
+  const std::string run = "a77dd15aaecd0a76c4fd1a0ba2073c11";
+  EXPECT_EQ(completed.status, DeploymentStatus::completed);
+  EXPECT_EQ(completed.ended, 1796036987740080326u);
+  EXPECT_EQ(completed.outputs, (json::StringMap{{"task", run}}));
+  EXPECT_EQ(completed.ensemble.allocations.at("task").results->paths, std::vector<std::string>{"word"});
+  EXPECT_EQ(entry(completed.id).incarnation, run);
+  EXPECT_EQ(entry(completed.id).results_limit, 1u << 30);
+  EXPECT_EQ(entry(completed.id).out_size, 79u);
+  EXPECT_EQ(entry(completed.id).cpu_seconds, 0.060352);
+  EXPECT_EQ(entry(completed.id).memory_bytes, 1507328u);
+  EXPECT_TRUE(entry(completed.id).collected);
 }
 
 TEST_F(RecordTest, EndedDeploymentsArePrunedByAgeAndNumberAndOthersNever) {

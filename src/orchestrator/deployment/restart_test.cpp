@@ -57,6 +57,29 @@ TEST_F(DeploymentTest, ARecordOfAnOlderVersionIsReadAndItsDeploymentEnds) {
   EXPECT_NE(deployment->record().error.find("older version"), std::string::npos) << deployment->record().error;
 }
 
+/// The first version whose work outlived its daemon did not store what a later one knows of its runs.
+TEST_F(DeploymentTest, ARunOfTheFirstRecordsWithLeasesGoesOnAndItsOutputIsCollected) {
+  run_task();
+  const std::string run = task().incarnation;
+  DeploymentRecord old = deployment->record();
+  EXPECT_FALSE(old.starts.empty() || old.ran_on.empty());
+  kill();
+  old.starts.clear();
+  old.ran_on.clear();
+  old.choice.reset();
+  records.refuse = false;
+  ASSERT_TRUE(w.run(a, records.save(old)));
+  restart();
+  w.settle(10min);
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+  EXPECT_EQ(task().incarnation, run);
+  EXPECT_EQ(provider.starts, 1);
+  provider.end("task", AllocationStatus::completed, 0, "all of it");
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), "all of it");
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); }));
+}
+
 /// The store of the orchestrator dies at its n-th write, at which nothing leaves the machine any more.
 TEST_F(DeploymentTest, AtWhicheverWriteItIsKilledTheTaskRunsToItsEndOnceAndNothingIsLeft) {
   std::string out;

@@ -167,7 +167,7 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
       all[record.id] = to_string(record.status);
       records[record.id] = &record;
     }
-  for (const std::string& id : loaded.unreadable)
+  for (const auto& [id, why] : loaded.unreadable)
     if (wanted(std::string(kUnreadable))) all[id] = kUnreadable;
 
   const std::size_t limit = request.limit == 0 ? kMaxListed : std::min(request.limit, kMaxListed);

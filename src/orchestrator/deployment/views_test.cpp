@@ -18,7 +18,7 @@ TEST_F(ViewsTest, ListsAreFilteredAndPaged) {
     record.status = std::string(id) == "d" ? DeploymentStatus::failed : DeploymentStatus::running;
     loaded.records.push_back(record);
   }
-  loaded.unreadable = {"e"};
+  loaded.unreadable = {{"e", "damaged"}};
   DeploymentListRequest request;
   EXPECT_EQ(list_of(loaded, request).deployments.size(), 5u);
   request.metadata = {{"team", "blue"}};
@@ -49,7 +49,7 @@ TEST_F(ViewsTest, AListTellsWhatEachDeploymentIs) {
   for (auto& [name, allocation] : record.manifest.allocations) allocation.status = AllocationStatus::completed;
   record.manifest.allocations.begin()->second.status = AllocationStatus::running;
   loaded.records.push_back(record);
-  loaded.unreadable = {"e"};
+  loaded.unreadable = {{"e", "damaged"}};
   const DeploymentListReply reply = list_of(loaded, {});
   ASSERT_EQ(reply.details.size(), 1u) << "of what cannot be read there are none";
   const DeploymentSummary& summary = reply.details.at("a");

@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "base/file.hpp"
+#include "encoding/testing.hpp"
+#include "orchestrator/output/results.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace dms::orchestrator {
@@ -132,6 +134,36 @@ TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStr
   EXPECT_EQ(page(202), "202:d");
   EXPECT_EQ(page(203), "203:");
   EXPECT_EQ(page(9999), "203:");
+}
+
+TEST_F(OutputStoreTest, FilesOfAnEarlierReleaseAreReadAndContinued) {
+  const std::filesystem::path folder = store.folder("d1", "web");
+  std::filesystem::create_directories(folder.parent_path());
+  std::filesystem::copy(test::kVectors / "records/output", folder, std::filesystem::copy_options::recursive);
+  EXPECT_TRUE(run(store.has_output("d1", "web")).value());
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 19u);
+  EXPECT_EQ(run(store.position("d1", "web", Stream::err)).value(), 0u);
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 19, to_bytes("more\n"))));
+  StoredPage page = run(store.read("d1", "web", Stream::out, 0, 100)).value();
+  EXPECT_EQ(as_text(page.data), "begin\n1\n");
+  EXPECT_EQ(page.total_size, 24u);
+  page = run(store.read("d1", "web", Stream::out, 8, 100)).value();
+  EXPECT_EQ(page.offset, 13u);
+  EXPECT_EQ(as_text(page.data), "4\nend\nmore\n");
+  const std::string before = std::string("web") + std::string(OutputStore::kPrevious);
+  EXPECT_EQ(run(store.previous_run("d1", "web")).value(), "5d1e6bfae92f43f0a0a9c2f7a8a0f6e1");
+  EXPECT_EQ(as_text(run(store.read("d1", before, Stream::out, 0, 100)).value().data), "begin\n1\n2\n");
+  EXPECT_EQ(as_text(run(store.read("d1", before, Stream::err, 0, 100)).value().data), "warning\n");
+  const auto results = run(stored_results(folder));
+  ASSERT_TRUE(results) << results.error().to_string();
+  ASSERT_EQ(results->size(), 1u);
+  EXPECT_EQ(results->at(0).name, "word");
+  EXPECT_EQ(results->at(0).size, 6u);
+  protocol::DeploymentLogsRequest request;
+  request.stream = "result:word";
+  const auto result = run(result_page(folder, request));
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(as_text(result->data), "whole\n");
 }
 
 TEST_F(OutputStoreTest, AStreamAboveItsLimitKeepsItsNewestHalf) {
