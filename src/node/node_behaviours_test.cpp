@@ -206,10 +206,14 @@ TEST_F(NodeBehavioursTest, LimitsThatAnExecutorDoesNotHoldAreToldWhereAMachineIs
 
 TEST_F(NodeBehavioursTest, WhatIsNotServedYetIsRefusedByName) {
   start({});
-  actor::Envelope request = user.root->message(node.root->handle(), "/dms/node/peers/dht");
-  const auto reply = w.run(user, user.root->call<protocol::Ack>(std::move(request))).value();
-  EXPECT_FALSE(reply.ok);
-  EXPECT_NE(reply.error.find("/dms/node/peers/dht is not served yet"), std::string::npos) << reply.error;
+  for (const auto& [path, payload] :
+       {std::pair("/dms/node/peers/dht", "{}"),
+        std::pair("/dms/deployment/constraint/edge", R"({"EnsembleID":"e1","S":"here","T":"there","RTT":50})")}) {
+    actor::Envelope request = user.root->message(node.root->handle(), path, to_bytes(payload));
+    const auto reply = w.run(user, user.root->call<protocol::Ack>(std::move(request))).value();
+    EXPECT_FALSE(reply.ok);
+    EXPECT_NE(reply.error.find(fmt::format("{} is not served yet: ", path)), std::string::npos) << reply.error;
+  }
 }
 
 }  // namespace

@@ -158,3 +158,25 @@ Feature: Health, inputs and results
       | redundancy       |                            |                                                                | , redundancy: 1            |                               |
       | subnet           |                            |                                                                |                            | subnet: {join: true}          |
       | supervisor       |                            |                                                                |                            | supervisor: {strategy: OneForOne, allocations: [work]} |
+
+  @workflow-definition
+  Scenario: Limits between machines are refused by name, in an ensemble and by the node that is to keep them
+    Given alice has the file "ensemble.yaml"
+      """
+      version: V1
+      resources:
+        small: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+      allocations:
+        one: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+        two: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+      nodes:
+        here: {allocations: [one]}
+        there: {allocations: [two]}
+      edges: [{s: here, t: there, rtt: 50, bw: 1000}]
+      """
+    When alice runs "nunet deploy -f ensemble.yaml"
+    Then it fails
+    And the error mentions "edges[0].rtt: round trips between machines are not measured yet; remove it"
+    And the error mentions "edges[0].bw: bandwidth between machines is not measured yet; remove it"
+    When alice runs in a shell "{nunet} actor msg -i -c dms -t 20s -d <daemon did of bob> /dms/deployment/constraint/edge '{}' | {nunet} actor invoke"
+    Then the output mentions "/dms/deployment/constraint/edge is not served yet: round-trip time and bandwidth between providers are not measured yet"

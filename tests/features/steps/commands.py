@@ -43,7 +43,7 @@ def run_line(context, name, line):
 @when('{name:w} runs in a shell "{line}"')
 def run_in_a_shell(context, name, line):
     machine = context.machine = context.cluster.machines[name]
-    context.answer = machine.run("/bin/sh", "-c", line.replace("{nunet}", str(nunet_cluster.NUNET)))
+    context.answer = machine.run("/bin/sh", "-c", fill_in(machine, line).replace("{nunet}", str(nunet_cluster.NUNET)))
 
 
 @then("the error is empty")
