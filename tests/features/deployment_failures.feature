@@ -138,6 +138,44 @@ Feature: Failed deployments
     And the output of "task" is whole
     And nothing is left at bob
 
+  @ucan @cli-access
+  Scenario: A context that may deploy and not plan, explain, upload, delete or prune is told which, and nothing is done
+    Given alice has a context "guest"
+    And alice grants "/dms/node/deployment/new" on its daemon to "guest"
+    And alice has the file "word.txt"
+      """
+      whole
+      """
+    And alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        work:
+          executor: sandbox
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+          execution: {type: sandbox, cmd: [/bin/grep, whole, word.txt]}
+          inputs: [{file: word.txt, to: word.txt}]
+      nodes:
+        place: {allocations: [work]}
+      """
+    When alice deploys
+      | deployment | allocation | script | type | at  |
+      | task       | task       | true   | task | bob |
+      | other      | other      | true   | task | bob |
+    Then the deployments are
+      | deployment | status    |
+      | task       | Completed |
+      | other      | Completed |
+    And "guest" of alice is refused each of these by the name of the capability, and permitted it once that is granted
+      | command                         | capability                   |
+      | plan -f ensemble.yaml           | /dms/node/deployment/plan    |
+      | deployment explain <id of task> | /dms/node/deployment/explain |
+      | deploy -f ensemble.yaml         | /dms/node/deployment/input   |
+      | deployment delete <id of task>  | /dms/node/deployment/delete  |
+      | deployment prune                | /dms/node/deployment/prune   |
+    And nothing is left at bob
+
   @execution-and-resources
   Scenario: Work that takes more than its disk is ended, other work goes on
     When alice deploys

@@ -164,16 +164,18 @@ def grants_on_daemon(context, name, capability, key):
 def refused_until_granted(context, key, name):
     machine = context.cluster.machines[name]
 
-    def statuses(line):
-        """Which deployments there are, with the status of the one that the line names."""
+    def kept(line):
+        """Which deployments there are, with the status and the files of the one that the line names; and uploads."""
         listed = machine.must("deployment", "list", "--json").json
-        return {id: entry["status"] if id in line else "" for id, entry in listed.items()}
+        folders = ["blobs", *(f"deployments/{id}" for id in listed if id in line)]
+        files = {str(path) for folder in folders for path in (machine.work_dir / folder).rglob("*")}
+        return {id: entry["status"] if id in line else "" for id, entry in listed.items()}, files
     for row in context.table:
         line = re.sub(r"<id of (\w+)>", lambda match: context.ensembles[match.group(1)].id, row["command"])
-        command, before = [*shlex.split(line), "--context", key], statuses(line)
+        command, before = [*shlex.split(line), "--context", key], kept(line)
         refused = machine.nunet(*command)
         assert refused.status == 3 and "not permitted" in refused.err and row["capability"] in refused.err, refused
-        assert statuses(line) == before, (before, statuses(line))
+        assert kept(line) == before, (before, kept(line))
         grants_on_daemon(context, name, row["capability"], key)
 
         def permitted():
