@@ -106,6 +106,45 @@ Feature: Full disks and wrong clocks
     And the output of "service" has no gap
     And nothing is left at bob
 
+  @tmpfs @local-db
+  Scenario: The orchestrator is killed at states that it has stored on a full disk
+    Given the work folder of alice is a disk of 16 MiB
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    Then alice has stored how it reaches bob and carol
+    When alice deploys
+      | deployment | allocation | script                    | type    | at  | results |
+      | task       | task       | leaves "word", and counts | task    | bob | word    |
+      | service    | service    | counts                    | service | bob |         |
+    And the daemon of alice is suspended
+    And the disk of alice is full
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the daemon of alice is killed once alice has stored that "task" is provisioning
+    And the disk of alice has room again
+    And the daemon of alice is started and connected
+    Then "task" runs once
+    And "service" runs once
+    And the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the daemon of alice is suspended
+    And the disk of alice is full
+    And the gate of "task" is opened
+    And the daemon of alice is killed once alice has stored that "task" is collecting
+    And the daemon of alice is started and connected
+    Then the reason of "task" mentions "no space left"
+    When the daemon of alice is killed
+    And the disk of alice has room again
+    And the daemon of alice is started and connected
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And the result "word" of "task" is "whole"
+    And "service" runs once
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
   @faketime
   Scenario Outline: The clock of <machine> jumps by ten minutes while work runs, and back
     Given the clock of <machine> can be set
