@@ -200,7 +200,7 @@ Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
 std::vector<crypto::PeerId> MemoryNetwork::peers() const {
   std::vector<crypto::PeerId> reachable;
   for (const auto& [id, member] : substrate_->members_)
-    if (member != this && !substrate_->is_cut(self_, id)) reachable.push_back(id);
+    if (member != this && !(substrate_->notices_cuts_ && substrate_->is_cut(self_, id))) reachable.push_back(id);
   return reachable;
 }
 

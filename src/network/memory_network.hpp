@@ -56,6 +56,8 @@ class MemorySubstrate {
   void set_tap(Tap tap) { tap_ = std::move(tap); }
   void set_stream_tap(StreamTap tap) { stream_tap_ = std::move(tap); }
   void cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut = true);
+  /// Whether peers() leaves out who is cut; a real connection that is dead is listed for up to a minute.
+  void notice_cuts(bool notices) { notices_cuts_ = notices; }
   void reset_streams_to(const crypto::PeerId& peer, bool resets = true);
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -66,6 +68,7 @@ class MemorySubstrate {
 
   Duration latency_ = 1ms;
   double loss_ = 0;
+  bool notices_cuts_ = true;
   Tap tap_;
   StreamTap stream_tap_;
   Counters counters_;

@@ -41,6 +41,33 @@ Feature: Partitions
     And the output of "task" is whole
     And nothing is left at bob
 
+  Scenario: The orchestrator is cut off until it could declare its machines lost, and suspects itself
+    When alice deploys
+      | deployment | allocation | script | type    | at | lease | on loss |
+      | service    | eager      | counts | service |    | 90s   | fast    |
+    Then "eager" runs at bob
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And alice deploys
+      | deployment | allocation | script | type    | at    | lease | on loss |
+      | another    | near       | counts | service | carol | 90s   | fast    |
+    Then "near" runs at carol
+    When "eager" is watched
+    And alice is cut off
+    Then the log of alice says "no other peer answers this node either"
+    When alice is reachable again
+    Then the orchestrator of "eager" hears of it again
+    And the orchestrator of "near" hears of it again
+    And the log of alice does not say "is lost"
+    And "eager" never ran twice at once
+    And "eager" has the same run as before
+    And "near" has the same run as before
+    When alice shuts "service" down
+    And alice shuts "another" down
+    Then deployment "service" is completed
+    And deployment "another" is completed
+    And the output of "eager" has no gap
+    And nothing is left at bob and carol
+
   Scenario: A partition longer than the leases of work that another machine can do
     When alice deploys
       | deployment | allocation | script | type    | at | lease | on loss   |

@@ -455,6 +455,28 @@ TEST_F(LossTest, ANodeThatReachesNobodySuspectsItself) {
   EXPECT_TRUE(other.runs.empty()) << "nothing was replaced";
 }
 
+TEST_F(LossTest, ANodeThatReachesNobodySuspectsItselfBeforeItsConnectionsEnd) {
+  w.substrate->notice_cuts(false);
+  provider.lease = 2min;
+  run_anywhere(jobs::AllocationType::service);
+  std::vector<std::string> losses;
+  log::set_sink([&](const log::Line& line) {
+    if (line.text.find("is lost") != std::string_view::npos) losses.emplace_back(line.text);
+  });
+  cut(b);
+  cut(c);
+  w.settle(1min);
+  log::set_sink({});
+  EXPECT_EQ(losses, std::vector<std::string>());
+  cut(c, false);
+  cut(b, false);
+  w.settle(2min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_TRUE(other.runs.empty()) << "nothing was replaced";
+  cut(b);
+  ASSERT_TRUE(until([&] { return other.runs_now(); }, 90s)) << "another peer answers: the machine is lost";
+}
+
 TEST_F(LossTest, ATaskOnAProviderWithoutLeasesFailsWithIt) {
   provider.lease = other.lease = Duration(0);
   run_anywhere(jobs::AllocationType::task);

@@ -25,4 +25,22 @@ Task<void> Liveness::watch(crypto::PeerId peer, CancelScope& call) {
   call.cancel(Errc::closed);
 }
 
+Task<void> Liveness::ask(crypto::PeerId peer, Nursery& others, bool& answered) {
+  const Result<Duration> reply = co_await with_timeout(kReachTimeout, network_.ping(peer));
+  if (!reply) co_return;
+  answered = true;
+  others.cancel();
+}
+
+Task<bool> Liveness::reaches_another(std::string peer) {
+  const TaskContext context = co_await this_task();
+  Nursery asked(*context.lane, "peers other than " + peer, context.scope);
+  bool answered = false;
+  std::size_t count = 0;
+  for (const crypto::PeerId& other : network_.peers())
+    if (other.to_string() != peer && count++ < kMaxAsked) asked.spawn(ask(other, asked, answered));
+  co_await asked.join();
+  co_return answered;
+}
+
 }  // namespace dms::orchestrator

@@ -1,6 +1,8 @@
 // Whether a provider is reachable, by libp2p pings; single pings may fail.
 //
-// Model: a provider is lost after kLostAfter failed pings in a row, kPingInterval apart, each with kPingTimeout.
+// Model: a provider is lost after kLostAfter failed pings in a row, kPingInterval apart, each with kPingTimeout. This node
+// reaches somebody if one of kMaxAsked peers that it is connected to answers within kReachTimeout: a connection that is
+// dead is noticed late (SwarmOptions::keep_alive).
 // Threads: the lane of its caller. Cancellation: any call.
 #pragma once
 
@@ -9,12 +11,15 @@
 
 #include "actor/actor.hpp"
 #include "network/network.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
 
 inline constexpr Duration kPingInterval = 10s;
 inline constexpr Duration kPingTimeout = 5s;
 inline constexpr int kLostAfter = 3;
+inline constexpr Duration kReachTimeout = 2s;
+inline constexpr std::size_t kMaxAsked = 16;
 
 class Liveness {
  public:
@@ -27,6 +32,8 @@ class Liveness {
   /// Whether the last ping was answered.
   [[nodiscard]] bool answers(const std::string& peer) { return peers_[peer].missed == 0; }
   void reset() { peers_.clear(); }
+  /// Whether a peer other than this one answers. False if the caller is cancelled.
+  Task<bool> reaches_another(std::string peer);
 
   /// Sends `request` and waits for its reply, which may take minutes (an image is pulled first). Errc::closed if the
   /// provider is lost meanwhile.
@@ -54,6 +61,7 @@ class Liveness {
     bool count(const Result<Duration>& reply);
   };
   Task<void> watch(crypto::PeerId peer, CancelScope& call);
+  Task<void> ask(crypto::PeerId peer, Nursery& others, bool& answered);
 
   network::Network& network_;
   std::map<std::string, Peer> peers_;

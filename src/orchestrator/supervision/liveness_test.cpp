@@ -40,6 +40,23 @@ TEST_F(LivenessTest, AProviderIsLostAfterPingsThatFailInARow) {
   EXPECT_FALSE(liveness.last_error(peer()).empty());
 }
 
+TEST_F(LivenessTest, ThisNodeReachesAnotherPeerIfOneAnswers) {
+  const auto reaches = [&] { return w.run(a, liveness.reaches_another(peer())); };
+  EXPECT_FALSE(reaches()) << "there is no other";
+  const actor::TestNode& c = w.add("another");
+  const actor::TestNode& d = w.add("a third one");
+  w.settle();
+  EXPECT_TRUE(reaches());
+  w.substrate->notice_cuts(false);
+  w.substrate->cut(a.network->self(), c.network->self());
+  EXPECT_TRUE(reaches());
+  w.substrate->cut(a.network->self(), d.network->self());
+  EXPECT_EQ(a.network->peers().size(), 3U) << "it does not know that the connections are dead";
+  const SteadyTime begun = a.lane().now();
+  EXPECT_FALSE(reaches());
+  EXPECT_LE(a.lane().now() - begun, kReachTimeout);
+}
+
 TEST_F(LivenessTest, ACallEndsWhenItsProviderIsLost) {
   b.listen("/slow");  // receives, and never replies
   a.lane().call_at(a.lane().now() + 1s, [this] { cut(); });

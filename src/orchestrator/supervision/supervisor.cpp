@@ -165,7 +165,10 @@ Task<void> Supervisor::check(std::string node, WatchPtr watch) {
 Task<void> Supervisor::ping(std::string node, WatchPtr watch) {
   const Result<bool> lost = co_await liveness_.ping(watch->peer);
   if (liveness_.answers(watch->peer)) watch->heard = parts_.now();
-  if (!lost || !*lost || watch->reported_lost || suspects_itself()) co_return;
+  if (!lost || !*lost || watch->reported_lost) co_return;
+  Task<bool> asking = suspects_itself(watch->peer);
+  const bool own_fault = co_await std::move(asking);
+  if (own_fault) co_return;
   watch->reported_lost = true;
   const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, liveness_.last_error(watch->peer));
   co_await events_.lost(node, reason, false);
@@ -287,20 +290,35 @@ Task<void> Supervisor::take_in(std::string node, std::string peer, json::StringM
 }
 
 Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
-  watch_placed_nodes();
-  if (!watch->lease.silent()) co_return;
-  if (const auto found = watches_.find(node); found == watches_.end() || found->second != watch) co_return;
+  const auto is_judged = [&] {
+    watch_placed_nodes();
+    const auto found = watches_.find(node);
+    return watch->lease.silent() && found != watches_.end() && found->second == watch;
+  };
+  if (!is_judged()) co_return;
+  const bool ended = watch->lease.surely_ended(parts_.now(), kLeaseMargin);
+  bool& reported = ended ? watch->reported_ended : watch->reported_lost;
+  if (reported) co_return;
+  if (!ended) {
+    Task<bool> asking = suspects_itself(watch->peer);
+    const bool own_fault = co_await std::move(asking);
+    if (own_fault || !is_judged()) co_return;
+  }
+  reported = true;
   std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
   add_reason(reason, watch->clocks);
-  if (watch->lease.surely_ended(parts_.now(), kLeaseMargin)) {
-    if (!std::exchange(watch->reported_ended, true)) co_await events_.lost(node, reason, true);
-  } else if (!suspects_itself()) {
-    if (!std::exchange(watch->reported_lost, true)) co_await events_.lost(node, reason, false);
-  }
+  co_await events_.lost(node, reason, ended);
 }
 
-bool Supervisor::suspects_itself() const {
-  return parts_.now() < suspects_itself_until_ || parts_.services.network.peers().empty();
+Task<bool> Supervisor::suspects_itself(std::string peer) {
+  if (parts_.now() < suspects_itself_until_) co_return true;
+  Task<bool> asking = liveness_.reaches_another(std::move(peer));
+  const bool reached = co_await std::move(asking);
+  if (!reached && !work_.cancelled())
+    log::info("orchestrator",
+              "{}: no other peer answers this node either; no machine is declared lost before its lease has ended",
+              parts_.id());
+  co_return !reached;
 }
 
 void Supervisor::timer_was_late() {

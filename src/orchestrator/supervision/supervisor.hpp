@@ -109,7 +109,8 @@ class Supervisor {
   /// `asked`: the runs that were placed when the report was asked for. Nothing if the node has left the machine since.
   Task<void> take_in(std::string node, std::string peer, json::StringMap asked, protocol::RenewReply reply);
   Task<void> judge(std::string node, WatchPtr watch);
-  [[nodiscard]] bool suspects_itself() const;
+  /// Before the machine of that peer is declared lost.
+  Task<bool> suspects_itself(std::string peer);
   [[nodiscard]] bool health_is_awaited(const std::string& node) const;
   void timer_was_late();
 

@@ -405,7 +405,7 @@ def log_does_not_say(context, name, text):
 @then('the log of {name:w} says "{text}"')
 def log_says(context, name, text):
     machine = context.cluster.machines[name]
-    wait_for(lambda: text in machine.log.read_text(errors="replace"), f"the log of {name} says {text}", timeout=60)
+    wait_for(lambda: text in machine.log.read_text(errors="replace"), f"the log of {name} says {text}", timeout=90)
 
 
 # --- daemons
@@ -586,6 +586,13 @@ def is_cut_off(context, name):
 @when("{name:w} is reachable again")
 def is_reachable(context, name):
     context.cluster.reach_again(name)
+
+
+@then('the orchestrator of "{name}" hears of it again')
+def hears_again(context, name):
+    """The machine that the allocation is on answers."""
+    ensemble = work_of(context, name)
+    wait_for(lambda: "unreachable_for" not in ensemble.status()["Allocations"][name], f"{name} is heard of", 60)
 
 
 # --- cancelling, changing, listing
