@@ -302,7 +302,7 @@ Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
   if (!ended) {
     Task<bool> asking = suspects_itself(watch->peer);
     const bool own_fault = co_await std::move(asking);
-    if (own_fault || !is_judged()) co_return;
+    if (own_fault || reported || !is_judged()) co_return;
   }
   reported = true;
   std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
