@@ -20,6 +20,8 @@
 //  6. A run that never ran, or was lost, has failed with the exit code -1. If it was to replace another one and its
 //     provider could not start it, the reply to the restart, reports and notices say so (restart_failed): it is an end
 //     of the work. Otherwise the orchestrator may have the work run elsewhere.
+//  7. A run that the owner of the provider's machine has ended is reported as terminated, with ended_by_owner: it may
+//     run elsewhere, and that machine is not asked again for its deployment.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS
 // 0.5.x.
@@ -215,6 +217,7 @@ struct AllocationReport {
   std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most; 0 and absent: not known
   bool brings_inputs = false;       ///< its start waits for inputs, which are being fetched
   bool restart_failed = false;      ///< see (6)
+  bool ended_by_owner = false;      ///< see (7)
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
@@ -225,7 +228,8 @@ struct AllocationReport {
         json::field("stdout_size", &R::out_size, omit), json::field("stderr_size", &R::err_size, omit),
         json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
         json::field("cpu_seconds", &R::cpu_seconds, omit), json::field("memory_bytes", &R::memory_bytes, omit),
-        json::field("brings_inputs", &R::brings_inputs, omit), json::field("restart_failed", &R::restart_failed, omit));
+        json::field("brings_inputs", &R::brings_inputs, omit), json::field("restart_failed", &R::restart_failed, omit),
+        json::field("ended_by_owner", &R::ended_by_owner, omit));
   }
 };
 
@@ -371,6 +375,7 @@ struct TaskTermination {
   double cpu_seconds = 0;  ///< as in AllocationReport
   std::uint64_t memory_bytes = 0;
   bool restart_failed = false;
+  bool ended_by_owner = false;
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),
@@ -381,7 +386,8 @@ struct TaskTermination {
                       json::field("stderr_size", &R::err_size, json::omit_empty),
                       json::field("cpu_seconds", &R::cpu_seconds, json::omit_empty),
                       json::field("memory_bytes", &R::memory_bytes, json::omit_empty),
-                      json::field("restart_failed", &R::restart_failed, json::omit_empty));
+                      json::field("restart_failed", &R::restart_failed, json::omit_empty),
+                      json::field("ended_by_owner", &R::ended_by_owner, json::omit_empty));
   }
 };
 inline constexpr std::size_t kTerminationOutput = 256 * 1024;

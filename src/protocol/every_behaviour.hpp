@@ -17,8 +17,8 @@ inline constexpr auto kEveryBehaviour = std::tie(
     // Node
     kPublicHello, kBroadcastHello, kPublicStatus, kPeersList, kPeersSelf, kPeersPing, kPeersConnect, kOnboard,
     kOffboard, kOnboardStatus, kResourcesAllocated, kResourcesFree, kResourcesOnboarded, kHardwareSpec, kHardwareUsage,
-    kAllocationsList, kCapList, kCapAnchor, kCapBroadcast, kRevocations, kLoggerConfig, kNodeStatus,
-    kBroadcastNodeStatus,
+    kAllocationsList, kAllocationsLogs, kAllocationsStop, kCapList, kCapAnchor, kCapBroadcast, kRevocations,
+    kLoggerConfig, kNodeStatus, kBroadcastNodeStatus,
     // Deployments, for the user of a node
     kDeploymentNew, kDeploymentList, kDeploymentStatus, kDeploymentManifest, kDeploymentInput, kDeploymentLogs,
     kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo, kDeploymentExplain,

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -255,22 +256,44 @@ struct AllocationInfo {
   std::vector<int> using_ports;  // public ones, which are refused: none
   std::uint64_t created_at = 0;  // ns since 1970
   std::uint64_t started_at = 0;
+  // Not in DMS 0.5.x.
+  std::string name;           ///< unique on its machine; the id, unless two orchestrators use the same one
+  std::int64_t lease_ns = 0;  ///< until its lease ends; of work that has not ended
+  bool being_ended = false;   ///< its orchestrator or the owner of the machine has its run ended
+  bool ended_by_owner = false;
+  std::string reason;  ///< of work that has ended
+  int exit_code = 0;
+  // If the request asks for usage; 0 and absent: not known.
+  double cpu_seconds = 0;
+  std::uint64_t memory_bytes = 0;  ///< of work that has ended, the most
+  std::uint64_t disk_bytes = 0;    ///< of its folder, as last counted
+  std::uint64_t out_size = 0;
+  std::uint64_t err_size = 0;
   static constexpr auto json_fields() {
     using I = AllocationInfo;
+    constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
                       json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
                       json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
                       json::field("using_ports", &I::using_ports), json::field("created_at", &I::created_at),
-                      json::field("started_at", &I::started_at));
+                      json::field("started_at", &I::started_at), json::field("name", &I::name, omit),
+                      json::field("lease", &I::lease_ns, omit), json::field("being_ended", &I::being_ended, omit),
+                      json::field("ended_by_owner", &I::ended_by_owner, omit), json::field("reason", &I::reason, omit),
+                      json::field("exit_code", &I::exit_code, omit), json::field("cpu_seconds", &I::cpu_seconds, omit),
+                      json::field("memory_bytes", &I::memory_bytes, omit),
+                      json::field("disk_bytes", &I::disk_bytes, omit), json::field("stdout_size", &I::out_size, omit),
+                      json::field("stderr_size", &I::err_size, omit));
   }
 };
 
 struct AllocationsRequest {
   std::uint32_t limit = 0;  ///< allocations in one reply; 0: as many as a message has room for
   std::string after;        ///< `next` of the reply before
+  bool usage = false;       ///< what they use is measured, which takes up to 2 s
   static constexpr auto json_fields() {
     return std::tuple(json::field("Limit", &AllocationsRequest::limit, json::omit_empty),
-                      json::field("After", &AllocationsRequest::after, json::omit_empty));
+                      json::field("After", &AllocationsRequest::after, json::omit_empty),
+                      json::field("Usage", &AllocationsRequest::usage, json::omit_empty));
   }
 };
 struct AllocationsReply {
@@ -281,6 +304,49 @@ struct AllocationsReply {
     return std::tuple(json::field("allocations", &AllocationsReply::allocations),
                       json::field("next", &AllocationsReply::next, json::omit_empty),
                       json::field("error", &AllocationsReply::error, json::omit_empty));
+  }
+};
+
+/// The owner of a machine reads the output of what runs there: a page of a stream, as in AllocationLogsRequest. `id`:
+/// AllocationInfo::name, or how one and no other begins.
+struct OwnerLogsRequest {
+  std::string id;
+  std::string stream;
+  std::uint64_t offset = 0;
+  std::uint64_t max_bytes = 0;
+  static constexpr auto json_fields() {
+    using R = OwnerLogsRequest;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("ID", &R::id), json::field("stream", &R::stream, omit),
+                      json::field("offset", &R::offset, omit), json::field("max_bytes", &R::max_bytes, omit));
+  }
+};
+
+/// At most, for work that the owner of its machine ends.
+inline constexpr Duration kLongestOwnerGrace = 5min;
+
+/// The owner of a machine ends what runs there: SIGTERM, and SIGKILL after the grace. Answered once it has ended.
+struct OwnerStopRequest {
+  std::string id;  ///< as in OwnerLogsRequest
+  std::optional<std::int64_t> grace_ns;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("ID", &OwnerStopRequest::id),
+                      json::field("Grace", &OwnerStopRequest::grace_ns, json::omit_empty));
+  }
+};
+struct OwnerStopReply {
+  bool ok = false;
+  std::string error;
+  std::string name;          ///< of the allocation
+  std::string status;        ///< how it has ended
+  bool before = false;       ///< it had ended by itself
+  bool in_progress = false;  ///< with an error: what has begun goes on
+  static constexpr auto json_fields() {
+    using R = OwnerStopReply;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error), json::field("Name", &R::name, omit),
+                      json::field("Status", &R::status, omit), json::field("EndedBefore", &R::before, omit),
+                      json::field("InProgress", &R::in_progress, omit));
   }
 };
 
@@ -377,12 +443,33 @@ inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareSpec{
 inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareUsage{
     {.path = "/dms/node/hardware/usage", .help = "Show a node's hardware usage", .offered = Offered::command_line}};
 inline constexpr std::array kAllocationsListParameters{
-    Parameter{.name = "after", .member = "After", .value = "next", .help = "go on behind a page, with its `next`"}};
+    Parameter{.name = "after", .member = "After", .value = "next", .help = "go on behind a page, with its `next`"},
+    Parameter{.name = "usage", .member = "Usage", .form = Form::flag, .help = "measure what they use"}};
 inline constexpr Behaviour<AllocationsRequest, AllocationsReply> kAllocationsList{
     {.path = "/dms/node/allocations/list",
      .help = "List the allocations on a node",
      .offered = Offered::command_line,
      .parameters = kAllocationsListParameters}};
+inline constexpr std::array kHeldParameters{Parameter{.name = "id",
+                                                      .letter = 'i',
+                                                      .member = "ID",
+                                                      .value = "name",
+                                                      .help = "name of the allocation, or how it begins",
+                                                      .required = true}};
+/// For the owner of the node alone, whatever others are granted.
+inline constexpr Behaviour<OwnerLogsRequest, AllocationLogsResponse> kAllocationsLogs{
+    {.path = "/dms/node/allocations/logs",
+     .help = "Fetch the output of an allocation on a node, for its owner",
+     .offered = Offered::command_line,
+     .timeout = 2min,
+     .parameters = kHeldParameters}};
+/// For the owner of the node alone, whatever others are granted. Time limit: and the grace.
+inline constexpr Behaviour<OwnerStopRequest, OwnerStopReply> kAllocationsStop{
+    {.path = "/dms/node/allocations/stop",
+     .help = "End an allocation on a node, for its owner",
+     .offered = Offered::command_line,
+     .timeout = 1min,
+     .parameters = kHeldParameters}};
 inline constexpr Behaviour<CapListRequest, CapListReply> kCapList{
     {.path = "/dms/cap/list", .help = "List a node's anchors", .offered = Offered::command_line}};
 inline constexpr Behaviour<CapAnchorRequest, CapAnchorReply> kCapAnchor{{.path = "/dms/cap/anchor",

@@ -322,6 +322,7 @@ Task<protocol::AllocationReport> Allocation::report() {
     report.killed = end->killed;
     report.reason = end->reason;
     report.restart_failed = end->restart_failed;
+    report.ended_by_owner = end->by_owner;
     report.out_size = end->out_size;
     report.err_size = end->err_size;
     report.cpu_seconds = end->cpu_seconds;

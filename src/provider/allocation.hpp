@@ -22,6 +22,8 @@
 //  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes
 //     on with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the
 //     output stays, whichever of a stop and a restart comes first.
+//     stop_by_owner() does the same for the owner of this machine. The run ends as `terminated`, with kEndedByOwner as
+//     its reason, and the orchestrator is notified. What the orchestrator has had stopped before ends as for that.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
 //     orchestrator that renews (protocol/allocation.hpp, 5). So is a run that a start of the daemon takes up, as soon
 //     as the orchestrator can be reached, since the reply to the start may be lost, or the start itself if there has
@@ -61,6 +63,7 @@
 namespace dms::provider {
 
 inline constexpr Duration kStopGrace = 10s;
+inline constexpr std::string_view kEndedByOwner = "ended by the owner of the machine";
 /// After the end of a lease, a replacement may start elsewhere soon.
 inline constexpr Duration kLeaseGrace = 2s;
 inline constexpr Duration kFirstNoticePause = 1s;
@@ -139,6 +142,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> end_lease();
   /// Success when the run has ended, and its end and that no other follows are stored.
   Task<Result<void>> stop();
+  /// The same, whatever the orchestrator wants.
+  Task<Result<void>> stop_by_owner(Duration grace);
+  /// Of its folder, as last counted; 0: not yet.
+  [[nodiscard]] std::uint64_t disk_bytes() const { return disk_ ? disk_->bytes.value_or(0) : 0; }
   /// The executor is told the end of the lease.
   Task<void> extend();
   Task<Result<void>> release();
@@ -212,6 +219,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
   Task<Result<void>> take_files();
+  Task<Result<void>> stop_with(std::optional<Duration> owner_grace);
   /// Ends the run from outside, for as long as `wanted` says so.
   Task<void> end_run(Duration grace, std::function<bool()> wanted);
   Task<Result<void>> remove_run(std::string incarnation, Duration grace);

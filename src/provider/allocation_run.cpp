@@ -213,7 +213,11 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
   end.cpu_seconds = std::max(result.cpu_seconds, usage_.cpu_seconds);
   end.memory_bytes = std::max(result.memory_bytes, usage_.memory_bytes);
   end.status = result.exit_code == 0 && !result.killed ? AllocationStatus::completed : AllocationStatus::failed;
-  if (result.killed && parts_.leases.is_over(name())) {
+  if (result.killed && record_.owner_grace_ns) {
+    end.status = AllocationStatus::terminated;
+    end.reason = kEndedByOwner;
+    end.by_owner = true;
+  } else if (result.killed && parts_.leases.is_over(name())) {
     end.status = AllocationStatus::terminated;
     end.reason = lease_reason();
   } else if (result.killed && record_.stopping) {
@@ -233,7 +237,7 @@ Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult
     TRY_VOID(check_current(record, incarnation));
     record.end = end;
     const bool told_by_start = record.started_ns == 0 && record.phase == Phase::starting && starters_ > 0;
-    record.end->acknowledged = told_by_start || record.stopping;
+    record.end->acknowledged = (told_by_start || record.stopping) && !record.owner_grace_ns;
     record.phase = Phase::ended;
     return {};
   };
@@ -319,6 +323,7 @@ Task<protocol::TaskTermination> Allocation::notice() const {
   ended.cpu_seconds = end.cpu_seconds;
   ended.memory_bytes = end.memory_bytes;
   ended.restart_failed = end.restart_failed;
+  ended.ended_by_owner = end.by_owner;
   if (parts_.engine == nullptr) co_return ended;
   const Result<executor::Logs> logs = co_await parts_.engine->logs(run_id());
   if (!logs) co_return ended;
@@ -344,13 +349,22 @@ Task<void> Allocation::end_lease() {
   co_await end_run(kLeaseGrace, std::move(wanted));
 }
 
-Task<Result<void>> Allocation::stop() {
+Task<Result<void>> Allocation::stop() { co_return co_await stop_with(std::nullopt); }
+
+Task<Result<void>> Allocation::stop_by_owner(Duration grace) {
+  log::info("provider", {{"allocation", record_.id}}, "the owner of this machine ends allocation {}", record_.id);
+  co_return co_await stop_with(grace);
+}
+
+Task<Result<void>> Allocation::stop_with(std::optional<Duration> owner_grace) {
   const std::shared_ptr<Allocation> self = shared_from_this();
   while (active() || (record_.phase == Phase::ended && !record_.stopping)) {
     const std::string incarnation = record_.incarnation;
-    Change enter = [incarnation](AllocationRecord& record) -> Result<void> {
+    Change enter = [incarnation, owner_grace](AllocationRecord& record) -> Result<void> {
       if (record.incarnation != incarnation || record.phase == Phase::releasing)
         return fail(Errc::cancelled, "another run has begun");
+      const bool runs = record.phase < Phase::ended;
+      if (owner_grace && runs && !record.stopping) record.owner_grace_ns = owner_grace->count();
       record.stopping = true;
       return {};
     };
@@ -359,7 +373,8 @@ Task<Result<void>> Allocation::stop() {
       co_return fail(stored.error(), "stopping {}", record_.id);
     if (!stored) continue;  // a restart came first
     std::function<bool()> wanted = [this] { return record_.stopping; };
-    co_await end_run(kStopGrace, std::move(wanted));
+    const Duration grace = record_.owner_grace_ns ? Duration(*record_.owner_grace_ns) : kStopGrace;
+    co_await end_run(grace, std::move(wanted));
     while (record_.incarnation == incarnation && active()) CO_TRY_VOID(co_await changed_.wait());
   }
   co_return Result<void>();

@@ -21,7 +21,10 @@
 //     do those of (6). A request waits while its reply can still be read, for kLongestAnswer at most: what it began
 //     goes on, and the reply says so (Ack::in_progress). Each request that waits takes a place of its sender
 //     (actor/rate_limiter.hpp), which repeats it and renews leases meanwhile.
-//  8. close() lets go: the work continues, the records stay.
+//  8. The owner of this machine, whose DID is a root of the node's capability context or its own, reads the output of
+//     each allocation and ends its run (owner_logs(), owner_stop(), in allocations_owner.cpp), by its local name or how
+//     that begins. No grant lets anybody else do so. A request to end a run waits for the grace, too.
+//  9. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
 // linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
@@ -45,7 +48,7 @@ namespace dms::provider {
 /// Bytes of the allocations of one reply, about: a message has more, and at least one is in each.
 inline constexpr std::size_t kListedBytes = 512 * 1024;
 
-/// No request lives longer.
+/// No request of an orchestrator lives longer.
 inline constexpr Duration kLongestAnswer = protocol::kRevert.timeout;
 /// What is kept of a request's lifetime for its reply to arrive; of a short one, a quarter.
 inline constexpr Duration kReplyTravels = 1s;
@@ -65,13 +68,18 @@ class Allocations {
   /// Takes up what an earlier run of the daemon left. Before any request; reads the store and blocks.
   Task<Result<void>> recover();
 
-  /// Behaviours protocol::kAllocate, kRenew, kAllocationsList, kAllocationLogs and kAllocationShutdown.
+  /// Behaviours protocol::kAllocate, kRenew, kAllocationLogs and kAllocationShutdown.
   Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope& envelope);
-  /// In pages: of at most kListedBytes, and by the orchestrators' DIDs, which is stable.
-  Task<protocol::AllocationsReply> list(protocol::AllocationsRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
+  /// Behaviour protocol::kAllocationsList. In pages: of at most kListedBytes, and by the orchestrators' DIDs, which is
+  /// stable.
+  Task<protocol::AllocationsReply> list(protocol::AllocationsRequest request, const actor::Envelope& envelope);
+  /// Behaviours protocol::kAllocationsLogs and kAllocationsStop.
+  Task<protocol::AllocationLogsResponse> owner_logs(protocol::OwnerLogsRequest request,
+                                                    const actor::Envelope& envelope);
+  Task<protocol::OwnerStopReply> owner_stop(protocol::OwnerStopRequest request, const actor::Envelope& envelope);
   /// protocol::kAllocationResults, where files can be sent; in allocations_results.cpp.
   Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest request,
                                                  const actor::Envelope& envelope);
@@ -81,8 +89,8 @@ class Allocations {
   Task<Result<void>> release(AllocationKey key, SteadyTime until);
   /// Releases what ended Services::retention ago, and what could not be released before.
   Task<void> sweep();
-  /// Until when a reply can be read.
-  [[nodiscard]] SteadyTime answer_until(const actor::Envelope& request) const;
+  /// Until when a reply can be read, in `longest` at most.
+  [[nodiscard]] SteadyTime answer_until(const actor::Envelope& request, Duration longest = kLongestAnswer) const;
   /// `done` is the outcome of what was requested; Errc::deadline_exceeded: it goes on.
   [[nodiscard]] static protocol::Ack ack_of(const Result<void>& done);
   /// An orchestrator has sent an accepted request, or its host has answered.
@@ -131,7 +139,13 @@ class Allocations {
                                                      const std::vector<AllocationPtr>& held) const;
   using Outcome = std::shared_ptr<std::optional<Result<void>>>;
   Task<Result<void>> stop(AllocationKey key, std::string incarnation, SteadyTime until);
-  Task<void> stop_into(AllocationPtr allocation, Outcome outcome);
+  /// `owner_grace`: for the owner of this machine; else for the orchestrator.
+  Task<Result<void>> stop_run(AllocationPtr allocation, std::optional<Duration> owner_grace, SteadyTime until);
+  Task<void> stop_into(AllocationPtr allocation, std::optional<Duration> owner_grace, Outcome outcome);
+  Task<protocol::AllocationLogsResponse> logs_of(AllocationPtr held, protocol::AllocationLogsRequest request);
+  [[nodiscard]] Result<void> check_owner(const actor::Envelope& envelope) const;
+  /// The allocation with this local name, or the only one whose name begins so.
+  [[nodiscard]] Result<AllocationPtr> find_named(const std::string& name) const;
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
   Task<void> release_into(AllocationKey key, AllocationPtr allocation, Outcome outcome);
   Task<void> release_logged(AllocationKey key);

@@ -28,7 +28,7 @@ Task<Result<void>> Allocations::recover() {
               key.id, to_string(record.phase));
     if (!allocation->awaits_engine()) allocation->resume(known.contains(executor::ExecutionId(record.incarnation)));
     if (record.stopping && allocation->active())
-      work_.spawn(stop_into(allocation, std::make_shared<std::optional<Result<void>>>()));
+      work_.spawn(stop_into(allocation, std::nullopt, std::make_shared<std::optional<Result<void>>>()));
     if (record.phase == Phase::releasing) work_.spawn(release_logged(key));
   }
   for (const auto& [type, engine] : parts_.services.executors)

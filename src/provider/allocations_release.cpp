@@ -20,10 +20,10 @@ capability::Resources kept(const Allocation& allocation) {
 
 }  // namespace
 
-SteadyTime Allocations::answer_until(const actor::Envelope& request) const {
+SteadyTime Allocations::answer_until(const actor::Envelope& request, Duration longest) const {
   const Lane& lane = parts_.services.lane;
   const Duration left = std::max(request.expiry() - lane.unix_now(), Duration(0));
-  return lane.now() + std::min(left - std::min(kReplyTravels, left / 4), kLongestAnswer);
+  return lane.now() + std::min(left - std::min(kReplyTravels, left / 4), longest);
 }
 
 Ack Allocations::ack_of(const Result<void>& done) {

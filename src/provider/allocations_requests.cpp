@@ -1,4 +1,4 @@
-// What orchestrators ask of their allocations: renewal, the end of a run, output, a list.
+// What orchestrators ask of their allocations: renewal, the end of a run, output.
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "provider/admission.hpp"
@@ -103,33 +103,38 @@ Task<Ack> Allocations::shutdown(protocol::AllocationShutdownRequest request, con
   co_return ack_of(done);
 }
 
-/// The task is one of this node, which ends before its allocations do; the request may be given up before. It ends
-/// whatever run comes, so that those who ask meanwhile wait for the same.
 Task<Result<void>> Allocations::stop(AllocationKey key, std::string incarnation, SteadyTime until) {
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
+  CO_TRY(AllocationPtr allocation, find(key));
+  if (!incarnation.empty() && !is_current(key, incarnation))
+    co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, kMaxId));
+  co_return co_await stop_run(std::move(allocation), std::nullopt, until);
+}
+
+/// The task is one of this node, which ends before its allocations do; the request may be given up before. It ends
+/// whatever run comes, so that those who ask meanwhile wait for the same.
+Task<Result<void>> Allocations::stop_run(AllocationPtr allocation, std::optional<Duration> owner_grace,
+                                         SteadyTime until) {
   Lane& lane = parts_.services.lane;
   const ScopedTimer timer(lane, until, [this] { stopped_.notify_all(); });
+  const std::string id = allocation->record().id;
   Outcome outcome;
-  {
-    CO_TRY(AllocationPtr allocation, find(key));
-    if (!incarnation.empty() && !is_current(key, incarnation))
-      co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, kMaxId));
-    if (const auto stopping = stopping_.find(allocation); stopping != stopping_.end()) {
-      outcome = stopping->second;
-    } else {
-      outcome = std::make_shared<std::optional<Result<void>>>();
-      stopping_.emplace(allocation, outcome);
-      work_.spawn(stop_into(std::move(allocation), outcome));
-    }
+  if (const auto stopping = stopping_.find(allocation); stopping != stopping_.end()) {
+    outcome = stopping->second;
+  } else {
+    outcome = std::make_shared<std::optional<Result<void>>>();
+    stopping_.emplace(allocation, outcome);
+    work_.spawn(stop_into(std::move(allocation), owner_grace, outcome));
   }
   while (!outcome->has_value() && lane.now() < until) (void)co_await stopped_.wait_shielded();
   if (!outcome->has_value())
-    co_return fail(Errc::deadline_exceeded, "{} is still being stopped: its executor has not ended it yet", key.id);
+    co_return fail(Errc::deadline_exceeded, "{} is still being stopped: its executor has not ended it yet", id);
   co_return **outcome;
 }
 
-Task<void> Allocations::stop_into(AllocationPtr allocation, Outcome outcome) {
-  Result<void> stopped = co_await allocation->stop();
+Task<void> Allocations::stop_into(AllocationPtr allocation, std::optional<Duration> owner_grace, Outcome outcome) {
+  Task<Result<void>> stopping = owner_grace ? allocation->stop_by_owner(*owner_grace) : allocation->stop();
+  Result<void> stopped = co_await std::move(stopping);
   if (!stopped) log::info("provider", "stopping {}: {}", allocation->record().id, stopped.error().to_string());
   outcome->emplace(std::move(stopped));
   stopping_.erase(allocation);
@@ -147,7 +152,12 @@ Task<protocol::AllocationLogsResponse> Allocations::logs(protocol::AllocationLog
     response.error = allocation.error().to_string();
     co_return response;
   }
-  const AllocationPtr held = *allocation;
+  co_return co_await logs_of(*allocation, std::move(request));
+}
+
+Task<protocol::AllocationLogsResponse> Allocations::logs_of(AllocationPtr held,
+                                                            protocol::AllocationLogsRequest request) {
+  protocol::AllocationLogsResponse response;
   if (request.stream.empty()) {
     Result<executor::Logs> logs = co_await held->logs();
     if (logs) {
@@ -179,56 +189,6 @@ Task<protocol::AllocationLogsResponse> Allocations::logs(protocol::AllocationLog
   response.eof = page->ended && response.next_offset >= page->total;
   response.data = to_bytes(page->data);
   co_return response;
-}
-
-namespace {
-
-/// Where a page of the list goes on.
-std::string place_of(const AllocationKey& key) { return fmt::format("{}/{}", key.owner.uri(), key.id); }
-
-Result<AllocationKey> parse_place(std::string_view text) {
-  const auto slash = text.rfind('/');
-  if (slash != std::string_view::npos)
-    if (Result<did::Did> owner = did::Did::parse(text.substr(0, slash)))
-      return AllocationKey{std::move(*owner), std::string(text.substr(slash + 1))};
-  return fail(Errc::invalid_argument, "After: expected the `next` of the reply before, found \"{}\"",
-              text.substr(0, 64));
-}
-
-}  // namespace
-
-Task<protocol::AllocationsReply> Allocations::list(protocol::AllocationsRequest request, const actor::Envelope&) {
-  protocol::AllocationsReply reply;
-  auto it = allocations_.begin();
-  if (!request.after.empty()) {
-    const Result<AllocationKey> after = parse_place(request.after);
-    if (!after) {
-      reply.error = after.error().to_string();
-      co_return reply;
-    }
-    it = allocations_.upper_bound(*after);
-  }
-  std::size_t bytes = 0;
-  for (; it != allocations_.end(); ++it) {
-    const auto& [key, allocation] = *it;
-    if (bytes >= kListedBytes || (request.limit != 0 && reply.allocations.size() >= request.limit)) {
-      reply.next = place_of(std::prev(it)->first);
-      break;
-    }
-    const AllocationRecord& record = allocation->record();
-    protocol::AllocationInfo& info = reply.allocations.emplace_back();
-    info.id = key.id;
-    info.type = record.config.type;
-    info.resources = record.config.resources;
-    info.orchestrator = record.orchestrator.did.uri();
-    info.status = allocation->status();
-    info.executor = record.config.execution.type;
-    info.execution_id = record.incarnation;
-    info.created_at = record.created_ns;
-    info.started_at = record.started_ns;
-    bytes += json::encode(info).size();
-  }
-  co_return reply;
 }
 
 Result<capability::Resources> Allocations::resources_of(const EnsembleKey& ensemble) const {

@@ -33,6 +33,8 @@ Task<Result<void>> Provider::start() {
   CO_TRY_VOID(serve(root_, protocol::kAllocate, *this, &Provider::allocate));
   CO_TRY_VOID(serve(root_, protocol::kRenew, allocations_, &Allocations::renew));
   CO_TRY_VOID(serve(root_, protocol::kAllocationsList, allocations_, &Allocations::list));
+  CO_TRY_VOID(serve(root_, protocol::kAllocationsLogs, allocations_, &Allocations::owner_logs));
+  CO_TRY_VOID(serve(root_, protocol::kAllocationsStop, allocations_, &Allocations::owner_stop));
   CO_TRY_VOID(serve(root_, protocol::kRevert, *this, &Provider::revert));
   CO_TRY_VOID(root_.subscribe(std::string(protocol::kDeploymentTopic)));
   work_.spawn(grants_.keep_renewed());
@@ -49,7 +51,8 @@ std::set<std::string> Provider::orchestrators() const {
 
 Task<void> Provider::close() {
   for (const auto path : {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path,
-                          protocol::kRenew.path, protocol::kAllocationsList.path, protocol::kRevert.path})
+                          protocol::kRenew.path, protocol::kAllocationsList.path, protocol::kAllocationsLogs.path,
+                          protocol::kAllocationsStop.path, protocol::kRevert.path})
     root_.remove_behaviour(std::string(path));
   co_await work_.close();
   // A handler that still runs finds the reservations closed, so no allocation is made after these two.

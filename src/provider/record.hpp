@@ -47,16 +47,17 @@ struct End {
   std::int64_t at_ns = 0;       ///< of SteadyTime, in the boot of the record
   bool acknowledged = false;    ///< by the orchestrator
   bool restart_failed = false;  ///< it was to replace another run, and could not be started
+  bool by_owner = false;        ///< the owner of this machine has ended it
   static constexpr auto json_fields() {
     using E = End;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(json::field("status", &E::status), json::field("exit_code", &E::exit_code, omit),
-                      json::field("killed", &E::killed, omit), json::field("reason", &E::reason, omit),
-                      json::field("stdout_size", &E::out_size, omit), json::field("stderr_size", &E::err_size, omit),
-                      json::field("cpu_seconds", &E::cpu_seconds, omit),
-                      json::field("memory_bytes", &E::memory_bytes, omit), json::field("at", &E::at_ns, omit),
-                      json::field("acknowledged", &E::acknowledged, omit),
-                      json::field("restart_failed", &E::restart_failed, omit));
+    return std::tuple(
+        json::field("status", &E::status), json::field("exit_code", &E::exit_code, omit),
+        json::field("killed", &E::killed, omit), json::field("reason", &E::reason, omit),
+        json::field("stdout_size", &E::out_size, omit), json::field("stderr_size", &E::err_size, omit),
+        json::field("cpu_seconds", &E::cpu_seconds, omit), json::field("memory_bytes", &E::memory_bytes, omit),
+        json::field("at", &E::at_ns, omit), json::field("acknowledged", &E::acknowledged, omit),
+        json::field("restart_failed", &E::restart_failed, omit), json::field("by_owner", &E::by_owner, omit));
   }
 };
 
@@ -68,12 +69,13 @@ struct AllocationRecord {
   std::string node;              ///< of the ensemble; empty in records of older versions
   std::uint64_t created_ns = 0;  ///< since 1970
   Phase phase = Phase::allocated;
-  std::string boot_id;           ///< in which the phase was entered
-  std::string incarnation;       ///< of the current run, or of the first one to come
-  std::string previous;          ///< the incarnation that a restart replaced
-  std::uint64_t started_ns = 0;  ///< since 1970; 0: this incarnation has not run
-  bool stopping = false;         ///< the orchestrator has had this run ended, or wants no other after it
-  std::string over_disk;         ///< set: this run is being ended for the disk that it takes, and why
+  std::string boot_id;                         ///< in which the phase was entered
+  std::string incarnation;                     ///< of the current run, or of the first one to come
+  std::string previous;                        ///< the incarnation that a restart replaced
+  std::uint64_t started_ns = 0;                ///< since 1970; 0: this incarnation has not run
+  bool stopping = false;                       ///< this run is to end, or has ended, and no other one follows
+  std::optional<std::int64_t> owner_grace_ns;  ///< set: the owner of this machine has this run ended, with this grace
+  std::string over_disk;                       ///< set: this run is being ended for the disk that it takes, and why
   std::optional<End> end;
   static constexpr auto json_fields() {
     using R = AllocationRecord;
@@ -83,15 +85,15 @@ struct AllocationRecord {
                       json::field("created", &R::created_ns), json::field("phase", &R::phase),
                       json::field("boot", &R::boot_id), json::field("incarnation", &R::incarnation),
                       json::field("previous", &R::previous, omit), json::field("started", &R::started_ns, omit),
-                      json::field("stopping", &R::stopping, omit), json::field("over_disk", &R::over_disk, omit),
-                      json::field("end", &R::end, omit));
+                      json::field("stopping", &R::stopping, omit), json::field("owner_grace", &R::owner_grace_ns, omit),
+                      json::field("over_disk", &R::over_disk, omit), json::field("end", &R::end, omit));
   }
 };
 
 /// For crypto::PrivateKey::derive(): the same after each start of the daemon, another one for each allocation.
 std::string actor_key_label(const AllocationRecord& record);
 
-/// Whether its lease has ended before it was ever started: there is no output, and no reason but the lease.
+/// Whether its lease, or the owner of this machine, has ended it before it was ever started: there is no output.
 bool is_unstarted(const AllocationRecord& record);
 
 /// Whether its names are safe as inbox, folder and document: they are used as such.
