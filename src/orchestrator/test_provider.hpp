@@ -27,6 +27,7 @@ class ScriptedProvider {
     int exit_code = 0;
     std::string reason;
     bool restart_failed = false;
+    bool ended_by_owner = false;
     std::string out;
     std::uint64_t dropped = 0;  ///< of out
     std::string last_words;     ///< written while it is stopped
@@ -85,6 +86,7 @@ class ScriptedProvider {
     }
     notice.cpu_seconds = run.cpu_seconds;
     notice.restart_failed = run.restart_failed;
+    notice.ended_by_owner = run.ended_by_owner;
     co_return co_await call(*run.actor, protocol::kTaskTermination, run.orchestrator, notice, 5s);
   }
   /// The hint that its report is another one now.
@@ -306,6 +308,7 @@ class ScriptedProvider {
       report.exit_code = run.exit_code;
       report.reason = run.reason;
       report.restart_failed = run.restart_failed;
+      report.ended_by_owner = run.ended_by_owner;
       report.out_size = run.out.size();
       report.health = run.health;
       report.health_message = run.health_message;

@@ -21,9 +21,9 @@
 //     A start that fails is reported by its reply alone, if that is awaited.
 //  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes
 //     on with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the
-//     output stays, whichever of a stop and a restart comes first.
-//     stop_by_owner() does the same for the owner of this machine. The run ends as `terminated`, with kEndedByOwner as
-//     its reason, and the orchestrator is notified. What the orchestrator has had stopped before ends as for that.
+//     output stays, whichever of a stop and a restart comes first. stop_by_owner() does the same for the owner of this
+//     machine. The run ends as `terminated`, with kEndedByOwner as its reason, and the orchestrator is notified. What
+//     the orchestrator has had stopped before ends as for that.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
 //     orchestrator that renews (protocol/allocation.hpp, 5). So is a run that a start of the daemon takes up, as soon
 //     as the orchestrator can be reached, since the reply to the start may be lost, or the start itself if there has

@@ -79,11 +79,13 @@ void Shortage::set_self_declined(std::string_view why) { self_declined_ = shorte
 
 std::string Shortage::asked(std::size_t bidders) const {
   if (connected_ == 0 && bidders == 0 && self_left_out_)
-    return "no peer is connected, and this machine is excluded (exclude_peers, or a failure a short time ago)";
+    return "no peer is connected, and this machine is excluded (exclude_peers, a failure a short time ago, or work that "
+           "its owner has ended)";
   if (connected_ == 0 && bidders == 0)
     return fmt::format("no peer is connected{}", self_declined_.empty() ? ", and this machine has not bid" : "");
   constexpr std::string_view kLeftOut =
-      "exclude_peers, a failure a short time ago, or another node of this ensemble there: a machine runs one";
+      "exclude_peers, a failure a short time ago, work that its owner has ended, or another node of this ensemble "
+      "there: a machine runs one";
   if (connected_ > 0 && left_out_ >= connected_ && bidders == 0)
     return fmt::format("{} be asked ({})",
                        peers(connected_, "connected peer, which may not", "connected peers may not"), kLeftOut);

@@ -19,6 +19,7 @@ Task<void> Endings::on_notice(actor::Envelope envelope) {
     co_return;
   }
   const std::string name(jobs::allocation_name(notice->allocation_id));
+  if (notice->ended_by_owner) co_await bar(envelope.from.did);
   switch (sender_of(envelope, *notice, name)) {
     case Sender::unknown:
       log::debug("orchestrator", "{}: ignored the end of '{}', reported by {}", parts_.id(), notice->allocation_id,
@@ -71,6 +72,7 @@ Endings::End Endings::end_of(TaskTermination notice, bool pages) {
   report.cpu_seconds = notice.cpu_seconds;
   report.memory_bytes = notice.memory_bytes;
   report.restart_failed = notice.restart_failed;
+  report.ended_by_owner = notice.ended_by_owner;
   end.whole = !pages || (report.out_size == notice.out.size() && report.err_size == notice.err.size());
   end.out = std::move(notice.out);
   end.err = std::move(notice.err);
@@ -88,6 +90,21 @@ Task<void> Endings::on_report(std::string name, AllocationReport report, std::st
               concluded.error().to_string());
 }
 
+/// The machine of this deployment that has this DID, see (6).
+Task<void> Endings::bar(did::Did provider) {
+  const auto add_barred = [provider](DeploymentRecord& record) {
+    const auto add = [&](const std::string& peer, const actor::Handle& handle) {
+      if (handle.did == provider && !is_barred(record, peer)) record.barred.push_back(peer);
+    };
+    for (const auto& [name, node] : record.manifest.nodes) add(node.peer, node.handle);
+    for (const Superseded& entry : record.superseded) add(entry.peer, entry.handle);
+  };
+  DeploymentRecord barred = parts_.record.get();
+  add_barred(barred);
+  if (barred.barred.size() == parts_.record->barred.size()) co_return;
+  (void)co_await parts_.record.update_until_stored(add_barred);
+}
+
 Task<Result<void>> Endings::conclude(std::string name, End end) {
   if (!concluding_.insert(name).second) co_return fail(Errc::already_exists, "it is being stored");
   Result<void> concluded = co_await conclude_once(name, std::move(end));
@@ -97,6 +114,7 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
 
 bool Endings::is_loss(const AllocationReport& report, const AllocationManifest& entry) const {
   if (report.status == AllocationStatus::failed) return report.exit_code == kNeverRanOrLost && !report.restart_failed;
+  if (report.ended_by_owner && is_pinned(parts_.record.get(), entry.node_id)) return false;
   if (report.status == AllocationStatus::terminated) return !refused_(entry.node_id);
   // A machine that was declared lost, and is back after its lease.
   const bool was_lost = entry.status == AllocationStatus::restarting &&
@@ -120,6 +138,11 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
     return !is_final(run.status) && (replaces || run.incarnation == report.incarnation);
   };
   if (entry == nullptr || !is_meant(*entry)) co_return Result<void>();
+  if (const NodeManifest* node = parts_.node(entry->node_id); report.ended_by_owner && node != nullptr) {
+    co_await bar(node->handle.did);
+    entry = parts_.allocation(name);
+    if (entry == nullptr || !is_meant(*entry)) co_return Result<void>();
+  }
   if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
     const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
     co_await lost_(name, report.incarnation, reason);

@@ -22,6 +22,10 @@
 //     counts, and before the output of that is: they are released together. It is given up when its provider refuses it
 //     or does not send it for kRestPatience; the record says so, and before that, that it is to be fetched. Once its
 //     allocation is superseded, it is fetched before the release (cleaner.hpp, 4).
+//  6. A run that the owner of its machine has ended (AllocationReport::ended_by_owner) is lost as one whose lease has
+//     ended: `on_loss` decides. Before that is acted on, the record says that this machine is not asked again for this
+//     deployment (DeploymentRecord::barred), also if the notice is of a run that does not count any more. If its node
+//     is pinned to the machine, it is an end, with that reason.
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
 // Attacks: see (1). Output is bounded by the size of a message, or of a provider's logs.
@@ -78,6 +82,7 @@ class Endings {
                                  const std::string& allocation) const;
   [[nodiscard]] bool is_loss(const protocol::AllocationReport& report, const protocol::AllocationManifest& entry) const;
   [[nodiscard]] bool is_recovered(const std::string& node) const;
+  Task<void> bar(did::Did provider);
   Task<Result<void>> conclude(std::string allocation, End end);
   Task<Result<void>> conclude_once(std::string allocation, End end);
   Task<Result<std::optional<Collector::Hold>>> keep(std::string allocation, End& end, bool only_source);

@@ -89,7 +89,12 @@ std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& w
   for (const auto& [name, node] : record.manifest.nodes)
     if (!wanted.contains(name)) peers.insert(node.peer);
   for (const Superseded& entry : record.superseded) peers.insert(entry.peer);
+  peers.insert(record.barred.begin(), record.barred.end());
   return peers;
+}
+
+bool is_barred(const DeploymentRecord& record, const std::string& peer) {
+  return std::ranges::count(record.barred, peer) > 0;
 }
 
 bool is_alone(const DeploymentRecord& record, const std::string& name) {

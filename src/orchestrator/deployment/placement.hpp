@@ -107,6 +107,8 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
 
 /// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.
 std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted);
+/// Whether the owner of that machine has ended work of this deployment, which therefore does not ask it again.
+bool is_barred(const DeploymentRecord& record, const std::string& peer);
 
 /// Whether nothing else is placed on the allocation's node, or only what has ended and whose output is here.
 bool is_alone(const DeploymentRecord& record, const std::string& allocation);

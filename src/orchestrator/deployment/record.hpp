@@ -5,6 +5,7 @@
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
 //     (superseded), which runs are being restarted and which of those restarts have not begun (unbegun), which starts
 //     were requested, which run's output is on disk, of which runs the last output is not, and which results are not;
+//     machines that are not asked again (barred);
 //     and, to be shown, how often work has moved to another machine or was changed, and why its machines were chosen.
 //     It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
@@ -125,6 +126,7 @@ struct DeploymentRecord {
   std::map<std::string, std::uint32_t> moves;     ///< allocation -> runs that began on another one than those before
   std::map<std::string, std::uint32_t> changes;   ///< allocation -> updates that have changed it
   std::optional<protocol::Choice> choice;         ///< why its machines were chosen (matching/explanation.hpp)
+  std::vector<std::string> barred;                ///< machines whose owner has ended work of this deployment
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
     return std::tuple(
@@ -141,7 +143,8 @@ struct DeploymentRecord {
         json::field("outputs", &R::outputs, json::omit_empty), json::field("rests", &R::rests, json::omit_empty),
         json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty),
         json::field("ran_on", &R::ran_on, json::omit_empty), json::field("moves", &R::moves, json::omit_empty),
-        json::field("changes", &R::changes, json::omit_empty), json::field("choice", &R::choice, json::omit_empty));
+        json::field("changes", &R::changes, json::omit_empty), json::field("choice", &R::choice, json::omit_empty),
+        json::field("barred", &R::barred, json::omit_empty));
   }
 };
 

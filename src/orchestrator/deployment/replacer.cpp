@@ -165,8 +165,9 @@ Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
   if (!growing.empty()) {
     jobs::Ensemble part = part_of(updated, unplaced_of(updated, growing));
     for (auto& [name, node] : part.nodes) node.peer = before.manifest.nodes.at(name).peer;
-    const Auction::Peers nobody = [] { return std::set<std::string>(); };
-    Task<Result<Candidate>> asking = auction->run(std::move(part), parts_.now() + kBidRound + 1s, nobody);
+    const std::set<std::string> barred(before.barred.begin(), before.barred.end());
+    const Auction::Peers left_out = [&barred] { return barred; };
+    Task<Result<Candidate>> asking = auction->run(std::move(part), parts_.now() + kBidRound + 1s, left_out);
     const Result<Candidate> kept = co_await std::move(asking);
     if (!kept && !kept.error().is(Errc::deadline_exceeded)) co_return std::unexpected(kept.error());
     if (!kept) {
@@ -283,13 +284,14 @@ Task<Result<void>> Replacer::place_node(std::string node) {
   const bool lost = sought().contains(node);
   // No bid of it would count, which is no reason to move what runs there.
   const NodeManifest* placed = parts_.node(node);
-  if (!lost && placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
+  const bool barred = placed != nullptr && is_barred(parts_.record.get(), placed->peer);
+  if (!lost && !barred && placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
     co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
   for (const std::string& name : wanted.at(node))
     if (const auto wait = waits_.find(name); wait != waits_.end() && wait->second.until > parts_.now())
       co_return fail(Errc::limit_exceeded, "node {} waits, as {} is lost again and again: {}", node, name,
                      wait->second.reason);
-  if (lost) {
+  if (lost || barred) {
     Task<Result<void>> moving = move_node(node, wanted);
     co_return co_await std::move(moving);
   }

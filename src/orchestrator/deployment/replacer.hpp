@@ -9,14 +9,15 @@
 //     lost while their machine answered; the loss of a machine takes long enough to be seen. An update ends all of
 //     these pauses, and auctions for what was wanted before.
 //  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which
-//     includes a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node
-//     that would move also excludes the machine that it is on. As soon as something is released, an auction or a pause
-//     that it was excluded from is ended, and bids are requested anew: for the first node first, whichever node was
-//     waited for, since one that has found no machine may find this one.
-//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does
-//     not insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as
-//     the output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive
-//     is released before it runs elsewhere; the machine is then asked anew.
+//     includes a lost machine until it is known to hold nothing, those whose owner has ended work of this deployment,
+//     and those that failed lately (ProviderBackoff). A node that would move also excludes the machine that it is on.
+//     As soon as something is released, an auction or a pause that it was excluded from is ended, and bids are
+//     requested anew: for the first node first, whichever node was waited for, since one that has found no machine may
+//     find this one.
+//  3. A node that is placed in part asks its own machine for the rest; where that does not bid, or is not asked any
+//     more, and the ensemble does not insist on it, an auction for the whole node follows. The node moves to the
+//     machine that wins it, as soon as the output of what has ended there is here; without one, what runs of it goes on
+//     where it is. What is exclusive is released before it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that
