@@ -36,9 +36,9 @@ Command root_command() {
                    .known = Known::contexts},
                   {.name = "json", .help = "print JSON, for commands that can", .inner = true},
                   {.name = "version", .letter = 'V', .help = "print the version"}},
-      .children = {init_command(), run_command(), key_commands(), cap_commands(), deploy_command(), plan_command(),
-                   deployment_commands(), actor_commands(), net_commands(), config_commands(), sim_command(),
-                   version_command(), completion_command(), help_command()}};
+      .children = {init_command(), run_command(), status_command(), key_commands(), cap_commands(), deploy_command(),
+                   plan_command(), deployment_commands(), allocation_commands(), actor_commands(), net_commands(),
+                   config_commands(), sim_command(), version_command(), completion_command(), help_command()}};
 }
 
 int complete(std::span<const std::string> words, Streams streams, Environment& environment) {
@@ -62,7 +62,7 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
   std::ostream silent(nullptr);
   Session session({streams.in, streams.out, silent}, environment, command_tree(), line.arguments);
   const auto known = [&](Known kind) {
-    const bool in_daemon = kind == Known::deployments || kind == Known::allocations;
+    const bool in_daemon = kind == Known::deployments || kind == Known::allocations || kind == Known::held;
     return in_daemon ? list_deployed(session, kind, line.arguments) : session.list(kind);
   };
   for (const auto& word : completions(line, last, known)) streams.out << prefix << word << '\n';

@@ -47,6 +47,10 @@ TEST_F(CliTest, HelpNamesEveryCommandAndItsFlags) {
   expect_golden("help_deploy", nunet({"deploy", "-h"}).out, world.home);
   expect_golden("help_init", nunet({"init", "-h"}).out, world.home);
   expect_golden("help_run", nunet({"run", "-h"}).out, world.home);
+  expect_golden("help_status", nunet({"status", "-h"}).out, world.home);
+  expect_golden("help_allocation", nunet({"allocation", "-h"}).out, world.home);
+  expect_golden("help_allocation_logs", nunet({"allocation", "logs", "-h"}).out, world.home);
+  expect_golden("help_allocation_stop", nunet({"allocation", "stop", "-h"}).out, world.home);
   EXPECT_EQ(nunet({}).code, 0);
 }
 

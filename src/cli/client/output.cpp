@@ -2,12 +2,25 @@
 
 #include <algorithm>
 
+#include "protocol/node.hpp"
+
 namespace dms::cli {
+
+Result<protocol::DeploymentLogsReply> OutputStream::ask() {
+  if (!held_) return client_.call(protocol::kDeploymentLogs, request_);
+  const protocol::OwnerLogsRequest request{request_.allocation_name, request_.stream, request_.offset,
+                                           request_.max_bytes};
+  TRY(auto held, client_.call(protocol::kAllocationsLogs, request));
+  protocol::DeploymentLogsReply reply;
+  reply.error = std::move(held.error);
+  static_cast<protocol::LogPage&>(reply) = std::move(held);
+  return reply;
+}
 
 Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, std::uint64_t max_bytes) {
   request_.offset = offset;
   request_.max_bytes = max_bytes;
-  TRY(auto reply, client_.call(protocol::kDeploymentLogs, request_));
+  TRY(auto reply, ask());
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation(), reply.error);
   if (!reply.written_to.empty() && reply.total_size == 0 && !reply.eof)
     return fail(dms::Errc::unsupported,

@@ -1,4 +1,5 @@
-// A stream of an allocation (its standard output or error, or a result), read from the daemon in pages.
+// A stream of an allocation (its standard output or error, or a result), read from the daemon in pages: of a
+// deployment, or of what runs on this machine, for its owner.
 //
 // Model
 //  1. Offsets count from the first byte that the current run of the work has written. next() returns what follows
@@ -33,6 +34,12 @@ class OutputStream {
   /// `stream`: "stdout", "stderr", one of these behind "previous:", or "result:<name>".
   OutputStream(Client& client, std::string deployment, std::string allocation, std::string stream)
       : client_(client), request_{std::move(deployment), std::move(allocation), std::move(stream)} {}
+  /// Of what runs on this machine: `name` as in protocol::AllocationInfo; `stream`: "stdout" or "stderr".
+  static OutputStream of_held(Client& client, std::string name, std::string stream) {
+    OutputStream held(client, "", std::move(name), std::move(stream));
+    held.held_ = true;
+    return held;
+  }
 
   [[nodiscard]] const std::string& deployment() const { return request_.ensemble_id; }
   [[nodiscard]] const std::string& allocation() const { return request_.allocation_name; }
@@ -59,6 +66,7 @@ class OutputStream {
   Result<std::uint64_t> seek_lines(std::uint64_t lines);
 
  private:
+  Result<protocol::DeploymentLogsReply> ask();
   Result<protocol::DeploymentLogsReply> page(std::uint64_t offset, std::uint64_t max_bytes);
   /// [from, to), or less at its start if that is gone. Lowers `to` if the end is not there yet.
   Result<Bytes> read_back(std::uint64_t from, std::uint64_t& to);
@@ -72,6 +80,7 @@ class OutputStream {
 
   Client& client_;
   protocol::DeploymentLogsRequest request_;
+  bool held_ = false;  ///< on this machine; then there is no deployment
   std::uint64_t position_ = 0;
   std::uint64_t total_ = 0;
   bool ended_ = false;

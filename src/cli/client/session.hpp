@@ -33,7 +33,7 @@ class Session {
   [[nodiscard]] Environment& environment() { return environment_; }
   [[nodiscard]] const Command& root() const { return root_; }
   // Displayed text is escaped (base/text.hpp): it may come from a peer, a file or the daemon. The two raw functions are
-  // the exceptions: text of this program (shell scripts) and the output of jobs, byte for byte.
+  // the exceptions: text of this program (shell scripts) and the output of the user's own jobs, byte for byte.
   /// Standard output: one line of the result.
   void print(std::string_view line) { print_raw(printable(line) + '\n'); }
   /// JSON text of the same value, safe to display.

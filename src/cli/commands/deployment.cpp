@@ -5,6 +5,7 @@
 #include <charconv>
 #include <functional>
 
+#include "cli/commands/allocation.hpp"
 #include "cli/commands/groups.hpp"
 
 namespace dms::cli {
@@ -80,12 +81,11 @@ std::string describe(const protocol::AllocationState& allocation) {
   return line;
 }
 
-namespace {
-
-/// "Completed: it was shut down".
-std::string with_reason(const std::string& status, const std::string& reason) {
-  return reason.empty() ? status : fmt::format("{}: {}", status, reason);
+std::string with_reason(std::string_view status, std::string_view reason) {
+  return reason.empty() ? std::string(status) : fmt::format("{}: {}", status, reason);
 }
+
+namespace {
 
 /// A shorter reason may be told twice.
 constexpr std::size_t kLongReason = 40;
@@ -191,15 +191,10 @@ Result<std::vector<std::string>> status_filter(const Arguments& arguments) {
 /// Of a full id, which is a SHA-256 in hex.
 constexpr std::size_t kIdLength = 64;
 
-struct Listed {
-  std::string id;
-  std::string status;
-  std::optional<protocol::DeploymentSummary> summary;  ///< none of a record that cannot be read
-};
+}  // namespace
 
-/// All pages, the newest first.
 Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListRequest request,
-                                     std::optional<Duration> timeout = {}) {
+                                     std::optional<Duration> timeout) {
   std::vector<Listed> all;
   for (;;) {
     TRY(auto reply, client.call(protocol::kDeploymentList, request, timeout));
@@ -217,25 +212,28 @@ Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListReq
   return all;
 }
 
-}  // namespace
+Result<std::string> only_match(std::string id, const std::vector<std::string>& known, std::string_view what) {
+  std::vector<std::string> found;
+  for (const std::string& each : known) {
+    if (each == id) return id;
+    if (id.size() >= kLeastPrefix && each.starts_with(id)) found.push_back(each);
+  }
+  if (found.size() > 1)
+    return fail(Errc::usage, "the id {} is that of several {}: {}; write more of it", id, what, fmt::join(found, ", "));
+  return found.empty() ? id : found.front();
+}
 
 Result<std::string> full_id(Client& client, std::string id, std::optional<Duration> timeout) {
   if (id.size() < kLeastPrefix || id.size() >= kIdLength) return id;
   TRY(const auto all, list_all(client, {}, timeout));
-  std::vector<std::string> found;
-  for (const Listed& entry : all) {
-    if (entry.id == id) return id;
-    if (entry.id.starts_with(id)) found.push_back(entry.id);
-  }
-  if (found.size() > 1)
-    return fail(Errc::usage, "the id {} is that of several deployments: {}; write more of it", id,
-                fmt::join(found, ", "));
-  return found.empty() ? id : found.front();
+  std::vector<std::string> known;
+  for (const Listed& entry : all) known.push_back(entry.id);
+  return only_match(std::move(id), known, "deployments");
 }
 
 namespace {
 
-json::Value listed_json(const Listed& entry) {
+json::Object entry_json(const Listed& entry) {
   json::Object object{{"status", entry.status}};
   if (!entry.summary) return object;
   const json::Value summary = json::parse(json::encode(*entry.summary)).value();
@@ -252,6 +250,22 @@ std::vector<std::string> listed_row(const Listed& entry) {
                                : std::to_string(summary->allocations)};
 }
 
+}  // namespace
+
+std::vector<std::vector<std::string>> listed_rows(std::span<const Listed> listed) {
+  std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "NAME", "STATUS", "CREATED", "ALLOCATIONS"}};
+  for (const Listed& entry : listed) rows.push_back(listed_row(entry));
+  return rows;
+}
+
+json::Object listed_json(std::span<const Listed> listed) {
+  json::Object list;
+  for (const Listed& entry : listed) list[entry.id] = entry_json(entry);
+  return list;
+}
+
+namespace {
+
 Result<void> deployment_list(Session& session, const Arguments& arguments) {
   protocol::DeploymentListRequest request;
   TRY(request.metadata, metadata_filter(arguments));
@@ -266,9 +280,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
   const std::size_t end = limit == 0 ? all.size() : begin + std::min<std::uint64_t>(limit, all.size() - begin);
   const std::span<const Listed> shown = std::span(all).subspan(begin, end - begin);
   if (arguments.has("json")) {
-    json::Object list;
-    for (const Listed& entry : shown) list[entry.id] = listed_json(entry);
-    session.print_json(json::write_pretty(list));
+    session.print_json(json::write_pretty(listed_json(shown)));
     return {};
   }
   if (all.empty()) {
@@ -280,9 +292,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
     session.note(fmt::format("There are {} deployments; --offset {} leaves none.", all.size(), offset));
     return {};
   }
-  std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "NAME", "STATUS", "CREATED", "ALLOCATIONS"}};
-  for (const Listed& entry : shown) rows.push_back(listed_row(entry));
-  session.print_table(rows);
+  session.print_table(listed_rows(shown));
   if (shown.size() < all.size())
     session.note(fmt::format("{} of {} deployments, from number {} on", shown.size(), all.size(), begin + 1));
   return {};
@@ -476,12 +486,19 @@ std::vector<std::string> list_deployed(Session& session, Known kind, const Argum
     const auto all = list_all(*client, {}, kPatience);
     if (all)
       for (const Listed& entry : *all) found.push_back(entry.id);
+  } else if (kind == Known::held) {
+    const auto all = list_held(*client, kPatience);
+    if (all)
+      for (const protocol::AllocationInfo& info : *all) found.push_back(name_of(info));
   } else if (const auto id = deployment_id(arguments)) {
     if (const auto full = full_id(*client, *id, kPatience))
       found = allocations_of(*client, *full, kPatience).value_or(std::vector<std::string>());
   }
   // They go to the user's shell.
-  std::erase_if(found, [](const std::string& word) { return !check_name(word); });
+  std::erase_if(found, [](const std::string& word) {
+    return std::ranges::any_of(
+        word, [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '_' && c != '.'; });
+  });
   return found;
 }
 

@@ -4,6 +4,8 @@
 // prints one object with the deployments of all its pages by their ids. Without, it prints text for people.
 #pragma once
 
+#include <span>
+
 #include "cli/client/client.hpp"
 #include "cli/client/ensemble_files.hpp"
 #include "protocol/deployment.hpp"
@@ -45,6 +47,24 @@ Result<std::string> deployment_id(const Arguments& arguments);
 /// The id that begins so: what has kLeastPrefix characters and is no id itself is looked up. Errc::usage, with the
 /// candidates, if several do; if none does, it is left to the daemon to say so.
 Result<std::string> full_id(Client& client, std::string id, std::optional<Duration> timeout = {});
+
+/// The same among `known`, which are `what`, as "deployments". A shorter one is only itself.
+Result<std::string> only_match(std::string id, const std::vector<std::string>& known, std::string_view what);
+
+struct Listed {
+  std::string id;
+  std::string status;
+  std::optional<protocol::DeploymentSummary> summary;  ///< none of a record that cannot be read
+};
+/// All pages, the newest first.
+Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListRequest request,
+                                     std::optional<Duration> timeout = {});
+/// For Session::print_table(), with a row of headings.
+[[nodiscard]] std::vector<std::vector<std::string>> listed_rows(std::span<const Listed> listed);
+/// An object with the deployments by their ids.
+[[nodiscard]] json::Object listed_json(std::span<const Listed> listed);
+/// "Completed: it was shut down".
+[[nodiscard]] std::string with_reason(std::string_view status, std::string_view reason);
 
 /// Of --allocation or the argument, if either is given.
 Result<std::optional<std::string>> allocation_argument(const Arguments& arguments, const std::string& id);

@@ -15,8 +15,10 @@ Command actor_commands();
 Command deploy_command();
 Command plan_command();
 Command deployment_commands();
-/// For completion: the ids of deployments, or the allocations of the one that `arguments` name. The daemon has to be
-/// asked, which needs a signature: empty unless the passphrase is in the environment.
+Command allocation_commands();
+Command status_command();
+/// For completion: the ids of deployments, the allocations of the one that `arguments` name, or those on this machine.
+/// The daemon has to be asked, which needs a signature: empty unless the passphrase is in the environment.
 std::vector<std::string> list_deployed(Session& session, Known kind, const Arguments& arguments);
 Command net_commands();
 Command run_command();

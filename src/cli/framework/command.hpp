@@ -25,7 +25,7 @@
 namespace dms::cli {
 
 /// The kind of object that a value names, so that a shell can complete existing ones.
-enum class Known { nothing, contexts, keys, dids, settings, deployments, allocations };
+enum class Known { nothing, contexts, keys, dids, settings, deployments, allocations, held };
 
 struct Option {
   std::string name;   // without dashes
