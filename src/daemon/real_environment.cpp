@@ -60,6 +60,12 @@ class Terminal {
   int file_;
 };
 
+/// The shell would stop a background process that reads, and take what the user types for a command.
+bool is_in_background(int terminal) {
+  const pid_t foreground = ::tcgetpgrp(terminal);
+  return foreground > 0 && foreground != ::getpgrp();
+}
+
 /// Turns off the terminal's echo and the keys that end the program, and restores both.
 class NoEchoTerminal {
  public:
@@ -195,14 +201,18 @@ void RealEnvironment::catch_interrupts() {
   if (!std::exchange(catches_interrupts_, true)) lasting().on_signal({SIGINT, SIGTERM}, [](int) {});
 }
 
-bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1; }
+bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1 && !is_in_background(STDIN_FILENO); }
+
+bool RealEnvironment::has_input() {
+  pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  return std::cin.rdbuf()->in_avail() != 0 || ::poll(&input, 1, 0) > 0;
+}
 
 bool RealEnvironment::has_terminal() const { return Terminal().file() >= 0; }
 
 Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
   const Terminal terminal;
-  // The shell would stop a background process that reads, and take what the user types for a command.
-  if (const pid_t foreground = ::tcgetpgrp(terminal.file()); foreground > 0 && foreground != ::getpgrp())
+  if (is_in_background(terminal.file()))
     return fail(Errc::invalid_argument,
                 "a process in the background cannot ask for a passphrase; run the command in the foreground, or set "
                 "DMS_PASSPHRASE");

@@ -16,6 +16,7 @@ class RealEnvironment final : public cli::Environment {
   [[nodiscard]] UnixTime now() override;
   Random& random() override { return random_; }
   [[nodiscard]] bool interactive() const override;
+  [[nodiscard]] bool has_input() override;
   [[nodiscard]] bool has_terminal() const override;
   Result<crypto::Secret> ask_secret(const std::string& prompt) override;
   [[nodiscard]] UserId user() const override;

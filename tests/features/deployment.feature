@@ -13,6 +13,29 @@ Feature: Deployment
     And its output is "hello from the provider"
     And all that bob and carol offer is free again
 
+  @cli-access
+  Scenario: Ctrl-C asks a user who waits in a terminal whether to leave the deployment running
+    Given alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        work:
+          executor: sandbox
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+          execution: {type: sandbox, cmd: [sleep, "600"]}
+      nodes:
+        place: {allocations: [work]}
+      """
+    When alice starts "nunet deploy -f ensemble.yaml --wait" in a terminal
+    And asked "Passphrase" answers "correct horse battery staple" unseen
+    And it prints "work: running on" and Ctrl-C is pressed
+    And asked "Leave the deployment running? [Y/n]" answers "n"
+    Then the command ends with status 4 and the terminal echoes again
+    And the terminal mentions "is chosen for node place"
+    And the terminal mentions "was shut down"
+    And nothing is left at bob and carol
+
   @workflow-definition @cli-access
   Scenario: A job is submitted in NuNet's job description format, observed, and its results return
     Given alice has the file "ensemble.yaml"

@@ -340,4 +340,22 @@ Result<void> Session::confirm(std::string_view question, std::string_view instea
   return fail(Errc::declined, "nothing was changed");
 }
 
+Result<std::string> Session::ask(std::string_view question) {
+  constexpr Duration kPatience = std::chrono::minutes(1);
+  constexpr Duration kStep = std::chrono::milliseconds(50);
+  note_raw(printable(question) + ' ');
+  std::string answer;
+  Duration waited(0);
+  for (; waited < kPatience && !environment_.has_input(); waited += kStep) {
+    const auto paused = environment_.pause(kStep);
+    if (!paused) note("");
+    TRY_VOID(paused);
+  }
+  if (waited < kPatience)
+    std::getline(streams_.in, answer);
+  else
+    note("");
+  return answer;
+}
+
 }  // namespace dms::cli

@@ -97,6 +97,9 @@ class Session {
 
   /// Errc::declined unless the user confirms; `instead` is the advice without a terminal.
   Result<void> confirm(std::string_view question, std::string_view instead);
+  /// The user's answer, a line; empty if there is none within a minute. Errc::cancelled at an interrupt, if interrupts
+  /// are caught.
+  Result<std::string> ask(std::string_view question);
 
  private:
   [[nodiscard]] std::map<std::string, std::string> flag_variables() const;

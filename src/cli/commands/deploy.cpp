@@ -1,4 +1,6 @@
 // nunet deploy: from the file of an ensemble to the output of its allocations.
+#include <set>
+
 #include "cli/client/upload.hpp"
 #include "cli/commands/behaviours.hpp"
 #include "cli/commands/deployment.hpp"
@@ -47,10 +49,38 @@ DeploymentStatusReply without_durations(DeploymentStatusReply status) {
   return status;
 }
 
+/// For people who watch a deployment: which machines have bid, and what became of their bids, each verdict once.
+class Verdicts {
+ public:
+  Verdicts(Session& session, Client& client, std::string id) : session_(session), client_(client), id_(std::move(id)) {}
+
+  /// Without an answer nothing is shown; an interrupt is an error.
+  Result<void> show() {
+    const auto reply = client_.call(protocol::kDeploymentExplain, protocol::DeploymentId{id_});
+    if (!reply && reply.error().is(dms::Errc::cancelled)) return std::unexpected(reply.error());
+    if (!reply || !reply->choice) return {};
+    for (const auto& verdict : reply->choice->machines) {
+      std::string line =
+          fmt::format("  {} is {}chosen{}: {}", verdict.peer, verdict.chosen ? "" : "not ",
+                      verdict.node.empty() ? "" : fmt::format(" for node {}", verdict.node), verdict.reason);
+      if (shown_.contains(line)) continue;
+      session_.note(line);
+      shown_.insert(std::move(line));
+    }
+    return {};
+  }
+
+ private:
+  Session& session_;
+  Client& client_;
+  std::string id_;
+  std::set<std::string> shown_;
+};
+
 /// Prints each change of status until the deployment has ended; without `until_end`, until it is running. `last` is the last
-/// status that was received.
+/// status that was received. With `verdicts`, what became of bids is printed, too.
 Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
-                   DeploymentStatusReply& last) {
+                   std::optional<Verdicts> verdicts, DeploymentStatusReply& last) {
   std::vector<std::string> shown;
   const UnixTime quick_end = session.environment().now() + kQuickTime;
   DaemonPatience patience(session);
@@ -65,6 +95,7 @@ Result<void> watch(Session& session, Client& client, const std::string& id, bool
       if (auto lines = describe_status(without_durations(last)); lines != shown) {
         for (const auto& line : describe_status(last)) session.note(line);
         shown = std::move(lines);
+        if (verdicts) TRY_VOID(verdicts->show());
       }
       if (has_ended(last) || (!until_end && is_in(last, DeploymentStatus::running))) return {};
     }
@@ -122,11 +153,30 @@ void print_state_json(Session& session, const std::string& id, const DeploymentS
   session.print_json(json::write_pretty(state));
 }
 
+/// On a terminal, after an interrupt: whether the user wants the deployment to end. Another interrupt, or no answer, is
+/// a no.
+bool wants_end(Session& session) {
+  const auto answer = session.ask("Leave the deployment running? [Y/n]");
+  return answer && (*answer == "n" || *answer == "N" || *answer == "no");
+}
+
+Result<void> shut_down(Session& session, Client& client, const std::string& id) {
+  session.note("Shutting it down; its output stays.");
+  TRY(const auto reply, client.call(protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
+  if (!reply.ok) return fail(Errc::failed, "{}", reply.error.empty() ? "no reason was given" : reply.error);
+  return fail(Errc::shut_down, "deployment {} was shut down; its output: nunet deployment logs {}", id, id);
+}
+
 /// `results`: the ensemble declares some.
 Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end, bool results,
                     bool as_json) {
   DeploymentStatusReply status;
-  const Result<void> watched = watch(session, client, id, until_end, status);
+  const bool live = !as_json && session.environment().interactive();
+  std::optional<Verdicts> verdicts;
+  if (live) verdicts.emplace(session, client, id);
+  const Result<void> watched = watch(session, client, id, until_end, std::move(verdicts), status);
+  if (live && !watched && watched.error().is(dms::Errc::cancelled) && wants_end(session))
+    return shut_down(session, client, id);
   if (as_json) print_state_json(session, id, status);
   if (!watched && (watched.error().is(dms::Errc::cancelled) || watched.error().is(Errc::no_daemon))) {
     session.note(fmt::format("The deployment continues. To see its status: nunet deployment status {}", id));
@@ -193,9 +243,11 @@ Command deploy_command() {
           "did not\n"
           "come back, which is named on standard error with the reason, 4 if it was shut down before its work had "
           "ended.\n"
-          "Interrupting the command does not end the deployment. --json prints the daemon's reply\n"
-          "instead; with --wait one object when the waiting is over, with the id and the last state, without the "
-          "output.",
+          "Interrupting the command does not end the deployment; on a terminal it asks whether to leave it running. "
+          "There it\n"
+          "says of the machines that have bid, too, which are chosen, and why. --json prints the daemon's reply "
+          "instead; with\n"
+          "--wait one object when the waiting is over, with the id and the last state, without the output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
                    "envsubst < template.yaml | nunet deploy -f - --wait"},
       .options = {context_option(),

@@ -11,6 +11,7 @@ namespace {
 
 using actor::Envelope;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
   const auto result = nunet({"deploy", "-f", file, "-t", "2m"});
@@ -196,6 +197,67 @@ TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   EXPECT_EQ(result.code, 130);
   EXPECT_EQ(result.out, "abc\n");
   EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
+}
+
+TEST_F(DeployTest, OnATerminalTheUserIsAskedWhetherToLeaveTheDeploymentRunning) {
+  states = {"Running"};
+  world.at_terminal = true;
+  const auto is_shut_down = [this] { return requests.back().behaviour == "/dms/node/deployment/shutdown"; };
+  const auto interrupted = [&](const std::string& input) {
+    world.interrupt_after = 3;
+    return nunet({"deploy", "-f", file, "--wait"}, input);
+  };
+  for (const char* leave : {"\n", "y\n", ""}) {
+    const auto result = interrupted(leave);
+    EXPECT_EQ(result.code, 130) << leave;
+    EXPECT_THAT(result.err, HasSubstr("Leave the deployment running? [Y/n] "));
+    EXPECT_THAT(result.err, HasSubstr("The deployment continues."));
+    EXPECT_FALSE(is_shut_down()) << leave;
+  }
+  world.hesitates = true;
+  EXPECT_EQ(interrupted("n\n").code, 130) << "a minute later";
+  world.hesitates = false;
+  EXPECT_FALSE(is_shut_down());
+  answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
+    return e.behaviour.ends_with("/shutdown") ? R"({"OK":true,"Error":""})" : respond(e);
+  };
+  const auto ended = interrupted("n\n");
+  EXPECT_EQ(ended.code, 4);
+  EXPECT_THAT(ended.err, HasSubstr("deployment abc was shut down"));
+  EXPECT_THAT(ended.err, Not(HasSubstr("The deployment continues.")));
+  EXPECT_TRUE(is_shut_down());
+  requests.clear();
+  world.interrupt_after = 3;
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait", "--json"}, "n\n").code, 130) << "programs are not asked";
+  EXPECT_FALSE(is_shut_down());
+}
+
+TEST_F(DeployTest, OnATerminalBidsAreShownOnceWithTheReasons) {
+  protocol::DeploymentExplainReply explained;
+  explained.status = "Preparing";
+  explained.choice.emplace();
+  explained.choice->machines = {{"peer1", "place", true, "price 0 an hour"}, {"peer2", "", false, "\x1b[2J"}};
+  answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
+    return e.behaviour.ends_with("/explain") ? json::encode(explained) : respond(e);
+  };
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).err, "Preparing\nRunning\nCompleted\n")
+      << "programs get the states";
+  polls = 0;
+  world.at_terminal = true;
+  const auto watched = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(watched.code, 0) << watched.err;
+  EXPECT_EQ(watched.err,
+            "Preparing\n"
+            "  peer1 is chosen for node place: price 0 an hour\n"
+            "  peer2 is not chosen: \\x1b[2J\n"
+            "Running\n"
+            "Completed\n");
+  polls = 0;
+  answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/explain")) return std::nullopt;
+    return respond(e);
+  };
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).code, 0) << "a user who may not ask why";
 }
 
 TEST_F(DeployTest, InterruptingAtAnyMomentIsToldAndNotLeftToTheSignal) {

@@ -70,8 +70,11 @@ class Environment {
   [[nodiscard]] virtual std::shared_ptr<const config::Registry> registry() const = 0;
   [[nodiscard]] virtual UnixTime now() = 0;
   virtual Random& random() = 0;
-  /// True if standard input is a terminal, on which the user can answer prompts.
+  /// True if standard input is a terminal, on which the user can answer prompts; a process in the background is not
+  /// answered.
   [[nodiscard]] virtual bool interactive() const = 0;
+  /// Whether a line can be read from standard input, or it has ended: reading does not wait.
+  [[nodiscard]] virtual bool has_input() = 0;
   /// True if there is a terminal to prompt for a secret, even if standard input is a file or a pipe.
   [[nodiscard]] virtual bool has_terminal() const = 0;
   /// Shows `prompt` and reads a line from the terminal without echo.

@@ -52,6 +52,7 @@ class FakeEnvironment final : public Environment {
   UnixTime now() override { return time; }
   Random& random() override { return seeded; }
   bool interactive() const override { return at_terminal; }
+  bool has_input() override { return !hesitates; }
   bool has_terminal() const override { return !secrets.empty() || at_terminal; }
   Result<crypto::Secret> ask_secret(const std::string& prompt) override {
     prompts.push_back(prompt);
@@ -122,6 +123,7 @@ class FakeEnvironment final : public Environment {
   UnixTime time{1'760'000'000ULL * 1'000'000'000ULL};
   SeededRandom seeded{1};
   bool at_terminal = false;
+  bool hesitates = false;  // the user, who does not answer
   std::vector<std::string> secrets;
   std::vector<std::string> prompts;
   Daemon daemon;

@@ -137,6 +137,12 @@ def prints_and_is_closed(context, text):
     terminal.hang_up()
 
 
+@when('it prints "{text}" and Ctrl-C is pressed')
+def prints_and_is_interrupted(context, text):
+    context.terminal.wait_for(lambda: text in context.terminal.output, f"it prints {text!r}")
+    context.terminal.type("\x03")
+
+
 @then("it is ended with status {status:d}")
 def is_ended(context, status):
     assert context.terminal.process.wait(TIMEOUT) == status
