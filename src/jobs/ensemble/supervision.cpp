@@ -1,0 +1,165 @@
+#include "jobs/ensemble/supervision.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "jobs/ensemble/rules.hpp"
+
+namespace dms::jobs {
+namespace {
+
+using supervision::Flags;
+using supervision::Restart;
+using supervision::Spec;
+using supervision::Strategy;
+
+constexpr supervision::Pauses kPauses{.first = 10s, .most = 5min, .healthy = 10min};
+
+Flags flags_of(Strategy strategy) { return {.strategy = strategy, .intensity = 10, .period = 1h, .pauses = kPauses}; }
+
+Strategy strategy_of(SupervisorStrategy strategy) {
+  switch (strategy) {
+    case SupervisorStrategy::all_for_one: return Strategy::one_for_all;
+    case SupervisorStrategy::rest_for_one: return Strategy::rest_for_one;
+    case SupervisorStrategy::one_for_one:
+    case SupervisorStrategy::unspecified: break;
+  }
+  return Strategy::one_for_one;
+}
+
+Strategy strategy_of(AllocationRecovery recovery) {
+  if (recovery == AllocationRecovery::one_for_all) return Strategy::one_for_all;
+  return recovery == AllocationRecovery::rest_for_one ? Strategy::rest_for_one : Strategy::one_for_one;
+}
+
+class Translation {
+ public:
+  explicit Translation(const Ensemble& ensemble) : ensemble_(ensemble) {}
+
+  Result<Spec> run() {
+    Spec root{.supervisor = flags_of(Strategy::one_for_one)};
+    if (ensemble_.escalation_strategy != EscalationStrategy::redeploy) {
+      root.supervisor->intensity = 0;
+      root.supervisor->pauses = {};
+    }
+    collect(ensemble_.supervisor);
+    if (ensemble_.supervisor != Supervisor{}) {
+      TRY(Spec written, supervisor(ensemble_.supervisor, "supervisor", "supervisor"));
+      root.children.push_back(std::move(written));
+    }
+    for (const auto& [name, node] : ensemble_.nodes) {
+      TRY(Spec group, group_of(name, node));
+      if (!group.children.empty()) root.children.push_back(std::move(group));
+    }
+    return root;
+  }
+
+ private:
+  void collect(const Supervisor& written) {
+    named_.insert(written.allocations.begin(), written.allocations.end());
+    for (const Supervisor& child : written.children) collect(child);
+  }
+
+  Spec worker(const std::string& name, bool stays_down) const {
+    const bool task = ensemble_.allocations.at(name).type == AllocationType::task;
+    return {.id = name,
+            .restart = stays_down ? Restart::temporary
+                       : task     ? Restart::transient
+                                  : Restart::permanent,
+            .shutdown = supervision::Shutdown::infinity()};
+  }
+
+  /// Counts the allocation as started from here on.
+  Result<void> place(const std::string& name, const std::string& at) {
+    for (const std::string& needed : ensemble_.allocations.at(name).depends_on)
+      if (!placed_.contains(needed))
+        return wrong("{}: {} would be started before {}, which it depends on; put {} before it", at, name, needed,
+                     needed);
+    if (!placed_.insert(name).second) return wrong("{}: a supervisor names {} already; remove one", at, name);
+    return {};
+  }
+
+  Result<Spec> supervisor(const Supervisor& written, std::string id, const std::string& at) {
+    Spec spec{.id = std::move(id), .supervisor = flags_of(strategy_of(written.strategy))};
+    for (std::size_t i = 0; i < written.allocations.size(); ++i) {
+      const std::string& name = written.allocations[i];
+      TRY_VOID(place(name, fmt::format("{}.allocations[{}]", at, i)));
+      if (ensemble_.allocations.at(name).failure_recovery != AllocationRecovery::stay_down)
+        return wrong("allocations.{}.failure_recovery: {} has a strategy for it; remove one of the two", name, at);
+      spec.children.push_back(worker(name, false));
+    }
+    for (std::size_t i = 0; i < written.children.size(); ++i) {
+      const std::string below = fmt::format("{}.children[{}]", at, i);
+      TRY(Spec child, supervisor(written.children[i], fmt::format("[{}]", i), below));
+      spec.children.push_back(std::move(child));
+    }
+    return spec;
+  }
+
+  /// Those of the node that the written tree does not name, each after those of them that it depends on.
+  [[nodiscard]] std::vector<std::string> ordered(const Node& node) const {
+    std::set<std::string> left(node.allocations.begin(), node.allocations.end());
+    std::erase_if(left, [&](const std::string& name) { return named_.contains(name); });
+    std::vector<std::string> order;
+    while (!left.empty()) {
+      const auto free = std::ranges::find_if(left, [&](const std::string& name) {
+        return std::ranges::none_of(ensemble_.allocations.at(name).depends_on,
+                                    [&](const std::string& needed) { return left.contains(needed); });
+      });
+      const auto next = free == left.end() ? left.begin() : free;
+      order.push_back(*next);
+      left.erase(next);
+    }
+    return order;
+  }
+
+  Result<Spec> group_of(const std::string& name, const Node& node) {
+    Spec group{.id = "node:" + name, .supervisor = flags_of(Strategy::one_for_one)};
+    const Allocation* first = nullptr;
+    for (const std::string& each : ordered(node)) {
+      const Allocation& allocation = ensemble_.allocations.at(each);
+      const std::string at = fmt::format("allocations.{}.failure_recovery", each);
+      const bool stays_down = allocation.failure_recovery == AllocationRecovery::stay_down;
+      if (!stays_down && first == nullptr) {
+        first = &allocation;
+        group.supervisor->strategy = strategy_of(allocation.failure_recovery);
+      } else if (!stays_down && allocation.failure_recovery != first->failure_recovery) {
+        return wrong("{}: another allocation of node {} has {}; write the same, or a supervisor for them", at, name,
+                     to_string(first->failure_recovery));
+      }
+      TRY_VOID(place(each, "allocations." + each));
+      group.children.push_back(worker(each, stays_down));
+    }
+    return group;
+  }
+
+  const Ensemble& ensemble_;
+  std::set<std::string> named_;
+  std::set<std::string> placed_;
+};
+
+void collect_paths(const Spec& spec, const std::string& path, std::map<std::string, std::string>& paths) {
+  for (const Spec& child : spec.children) {
+    const std::string below = path.empty() ? child.id : path + std::string(supervision::kPathSeparator) + child.id;
+    if (child.supervisor)
+      collect_paths(child, below, paths);
+    else
+      paths[child.id] = below;
+  }
+}
+
+}  // namespace
+
+Result<supervision::Spec> supervision_of(const Ensemble& ensemble) {
+  TRY(Spec tree, Translation(ensemble).run());
+  TRY_VOID(supervision::check(tree));
+  return tree;
+}
+
+std::map<std::string, std::string> supervised_paths(const supervision::Spec& tree) {
+  std::map<std::string, std::string> paths;
+  collect_paths(tree, "", paths);
+  return paths;
+}
+
+}  // namespace dms::jobs

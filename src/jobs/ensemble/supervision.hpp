@@ -1,0 +1,35 @@
+// The supervision that an ensemble asks for, as a tree of `supervision`. Nothing acts on it yet: supported.hpp refuses
+// the fields.
+//
+// Model
+//  1. The root restarts each of its children alone. They are `supervisor`, the tree that is written, and for each node
+//     with allocations that this tree does not name, in the order of the names, `node:<name>`.
+//  2. Of the written tree, a supervisor has its allocations in their order, then its children, whose ids are their
+//     places: `[0]`, `[1]`. No strategy is OneForOne.
+//  3. A node's allocations follow those that they depend on. Their failure_recovery is the strategy; those of one node
+//     agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are restarted,
+//     and stays down then, too.
+//  4. A service is permanent, a task transient: it is done once it has ended with 0.
+//  5. A supervisor gives up after more than 10 restarts in an hour, between which pauses grow from 10 s to 5 min; a run
+//     of 10 min makes them short again. That is the failure of its parent's child. escalation_strategy is what the root
+//     does: with redeploy it starts the child anew, by the same rules; else the tree fails at once (teardown).
+//  6. What is asked to end has no time limit here: its provider has one, and ends with its lease at the latest.
+//
+// Failure: Errc::invalid_argument, naming the member: an allocation that the tree names twice, or whose
+// failure_recovery disagrees with its supervisor or its node; one that would be started before what it depends on.
+//
+// Threads: pure. Cost: linear in the ensemble, quadratic in the allocations of a node.
+#pragma once
+
+#include "jobs/ensemble/ensemble.hpp"
+#include "supervision/spec.hpp"
+
+namespace dms::jobs {
+
+/// Of a valid ensemble.
+Result<supervision::Spec> supervision_of(const Ensemble& ensemble);
+
+/// The path of each allocation in the tree.
+std::map<std::string, std::string> supervised_paths(const supervision::Spec& tree);
+
+}  // namespace dms::jobs
