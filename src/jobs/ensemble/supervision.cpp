@@ -69,10 +69,10 @@ class Translation {
             .shutdown = supervision::Shutdown::infinity()};
   }
 
-  /// Counts the allocation as started from here on.
+  /// Of what the tree names; counts the allocation as started from here on.
   Result<void> place(const std::string& name, const std::string& at) {
     for (const std::string& needed : ensemble_.allocations.at(name).depends_on)
-      if (!placed_.contains(needed))
+      if (named_.contains(needed) && !placed_.contains(needed))
         return wrong("{}: {} would be started before {}, which it depends on; put {} before it", at, name, needed,
                      needed);
     if (!placed_.insert(name).second) return wrong("{}: a supervisor names {} already; remove one", at, name);
@@ -127,7 +127,6 @@ class Translation {
         return wrong("{}: another allocation of node {} has {}; write the same, or a supervisor for them", at, name,
                      to_string(first->failure_recovery));
       }
-      TRY_VOID(place(each, "allocations." + each));
       group.children.push_back(worker(each, stays_down));
     }
     return group;
@@ -149,6 +148,12 @@ void collect_paths(const Spec& spec, const std::string& path, std::map<std::stri
 }
 
 }  // namespace
+
+bool is_supervised(const Ensemble& ensemble) {
+  return ensemble.supervisor != Supervisor{} || std::ranges::any_of(ensemble.allocations, [](const auto& pair) {
+           return pair.second.failure_recovery != AllocationRecovery::stay_down;
+         });
+}
 
 Result<supervision::Spec> supervision_of(const Ensemble& ensemble) {
   TRY(Spec tree, Translation(ensemble).run());

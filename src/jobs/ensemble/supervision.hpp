@@ -1,12 +1,12 @@
-// The supervision that an ensemble asks for, as a tree of `supervision`. Nothing acts on it yet: supported.hpp refuses
-// the fields.
+// The supervision that an ensemble asks for, as a tree of `supervision`. The orchestrator acts on it:
+// orchestrator/supervision/trees.hpp.
 //
 // Model
 //  1. The root restarts each of its children alone. They are `supervisor`, the tree that is written, and for each node
 //     with allocations that this tree does not name, in the order of the names, `node:<name>`.
 //  2. Of the written tree, a supervisor has its allocations in their order, then its children, whose ids are their
 //     places: `[0]`, `[1]`. No strategy is OneForOne.
-//  3. A node's allocations follow those that they depend on. Their failure_recovery is the strategy; those of one node
+//  3. A node's allocations follow those of the node that they depend on. Their failure_recovery is the strategy; those of one node
 //     agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are restarted,
 //     and stays down then, too.
 //  4. A service is permanent, a task transient: it is done once it has ended with 0.
@@ -16,7 +16,8 @@
 //  6. What is asked to end has no time limit here: its provider has one, and ends with its lease at the latest.
 //
 // Failure: Errc::invalid_argument, naming the member: an allocation that the tree names twice, or whose
-// failure_recovery disagrees with its supervisor or its node; one that would be started before what it depends on.
+// failure_recovery disagrees with its supervisor or its node; one that the tree names before another one of the tree
+// that it depends on.
 //
 // Threads: pure. Cost: linear in the ensemble, quadratic in the allocations of a node.
 #pragma once
@@ -25,6 +26,9 @@
 #include "supervision/spec.hpp"
 
 namespace dms::jobs {
+
+/// Whether it asks for any: a tree, or a failure_recovery other than stay_down.
+bool is_supervised(const Ensemble& ensemble);
 
 /// Of a valid ensemble.
 Result<supervision::Spec> supervision_of(const Ensemble& ensemble);
