@@ -162,6 +162,7 @@ class ScriptedProvider {
   int ends = 0;  ///< runs that ended by themselves
   std::string ensemble;
   std::map<std::string, Run> runs;
+  std::vector<std::string> log;  ///< "start a" and "stop a", in the order in which that was done
 
  private:
   void remove_behaviour(const protocol::Declaration& declaration) {
@@ -253,6 +254,8 @@ class ScriptedProvider {
     if (run != nullptr && run->status != protocol::AllocationStatus::pending) reply.error = "it was started before";
     reply.ok = reply.error.empty();
     if (reply.ok && run != nullptr) run->status = protocol::AllocationStatus::running;
+    for (const auto& [name, one] : runs)
+      if (reply.ok && &one == run) log.push_back("start " + name);
     co_return reply;
   }
   Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope) {
@@ -359,6 +362,7 @@ class ScriptedProvider {
       const bool has_run = run->second.status != protocol::AllocationStatus::pending &&
                            run->second.status != protocol::AllocationStatus::restarting;
       ++stopped;
+      log.push_back("stop " + name);
       run->second.status = protocol::AllocationStatus::stopped;
       run->second.exit_code = has_run ? 143 : -1;
       if (has_run) run->second.out += run->second.last_words;

@@ -149,15 +149,17 @@ struct AllocationState {
   std::uint32_t changes = 0;        ///< updates that have changed it
   std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
+  std::string strategy;             ///< by which it is restarted when it fails: one_for_one, ...; empty: it stays down
   static constexpr auto json_fields() {
     using S = AllocationState;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(
-        json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
-        json::field("reason", &S::reason, omit), json::field("incarnation", &S::incarnation, omit),
-        json::field("health", &S::health, omit), json::field("restarts", &S::restarts, omit),
-        json::field("moves", &S::moves, omit), json::field("changes", &S::changes, omit),
-        json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit));
+    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
+                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, omit),
+                      json::field("incarnation", &S::incarnation, omit), json::field("health", &S::health, omit),
+                      json::field("restarts", &S::restarts, omit), json::field("moves", &S::moves, omit),
+                      json::field("changes", &S::changes, omit),
+                      json::field("unreachable_for", &S::unreachable_ns, omit),
+                      json::field("lost_at", &S::lost_at, omit), json::field("strategy", &S::strategy, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why
@@ -224,7 +226,8 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::uint32_t>("moves", &U::moves, omit),
                    json::field<U, std::uint32_t>("changes", &U::changes, omit),
                    json::field<U, std::int64_t>("unreachable_for", &U::unreachable_ns, omit),
-                   json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit)),
+                   json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit),
+                   json::field<U, std::string>("strategy", &U::strategy, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
                    json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
                    json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit),

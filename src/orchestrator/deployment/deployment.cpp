@@ -16,6 +16,7 @@ namespace {
 
 /// Why a deployment whose allocations have all ended has failed; empty if it has not.
 std::string failure_of(const DeploymentRecord& record) {
+  if (std::string escalation = escalation_of(record); !escalation.empty()) return escalation;
   for (const auto& [name, allocation] : record.manifest.allocations) {
     if (allocation.status == AllocationStatus::completed) continue;
     std::string why = allocation.reason;
@@ -107,6 +108,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                }),
       restarts_(parts(), collector_, endings_, work_),
       replacer_(parts(), grants_, work_, [this](const std::string& node) { return supervisor_.lost(node); }),
+      trees_(parts(), replacer_),
       cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),
       clearing_(actor_->lane(), "releasing " + record_->id) {
@@ -142,6 +144,7 @@ void Deployment::set_deadline() {
   else
     deadline_ = now;
   record_.stamp_with([this](DeploymentRecord& record) {
+    orchestrator::supervise(record, services_.boot_id, actor_->lane().now());
     note_restarts(record);
     note_moves(record);
     record.choice = choice();
@@ -237,6 +240,7 @@ Task<void> Deployment::drive(bool resumed) {
   work_.spawn(grants_.renew_until_cancelled());
   work_.spawn(supervisor_.run());
   work_.spawn(restarts_.run());
+  work_.spawn(trees_.run());
   endings_.resume();
   for (;;) {
     const std::uint64_t seen = record_.changed().count();
@@ -271,7 +275,7 @@ Task<Result<void>> Deployment::take_up() {
   }
   // Of a machine that was being added, it is not known what it has made.
   const auto supersede_unknown_outcomes = [](DeploymentRecord& record) {
-    for (const auto& [node, allocations] : unplaced(record)) {
+    for (const auto& [node, allocations] : without_machine(record)) {
       std::vector<std::string> requested = allocations;
       std::erase_if(requested, [&](const std::string& name) { return !record.manifest.allocations.contains(name); });
       if (record.manifest.nodes.contains(node) && !requested.empty()) supersede(record, node, std::move(requested));

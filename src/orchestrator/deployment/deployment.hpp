@@ -13,7 +13,8 @@
 //     asked. A provider that failed is excluded for a while, each time for longer.
 //  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy
 //     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
-//     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
+//     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason. What the
+//     ensemble's supervisors and failure_recovery restart has not ended for good (trees.hpp).
 //  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places
 //     the node anew as soon as another machine takes it, `exclusive` when the lost run has surely ended, `fail` fails
 //     its allocations, as does `exclusive` on a provider without leases. Until then the run keeps its place, and goes
@@ -46,6 +47,7 @@
 #include "orchestrator/deployment/starter.hpp"
 #include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/supervision/restarts.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -174,6 +176,7 @@ class Deployment {
   Starter starter_;
   Restarts restarts_;
   Replacer replacer_;
+  Trees trees_;
   Cleaner cleaner_;
   SteadyTime deadline_{};
   std::optional<Failure> attempt_failed_;
@@ -184,6 +187,7 @@ class Deployment {
     bool pinned = false;
     int refusals = 0;  ///< since the last one that failed otherwise
     SteadyTime refused_since{};
+    std::uint64_t start = 0;  ///< by supervision, which these belong to
   };
   std::map<std::string, StartFailures> start_failures_;
   struct SilentPage {

@@ -71,6 +71,10 @@ Task<void> Deployment::on_start_failed(std::string name, std::string reason, boo
   const AllocationManifest* entry = parts().allocation(name);
   if (entry == nullptr) co_return;
   StartFailures& failures = start_failures_[name];
+  if (const std::uint64_t start = starts_of(record_.get(), name); start != failures.start) {
+    failures = StartFailures();
+    failures.start = start;
+  }
   failures.last = reason;
   ++failures.count;
   failures.pinned = is_pinned(record_.get(), entry->node_id);

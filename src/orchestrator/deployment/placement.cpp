@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "orchestrator/supervision/trees.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -21,6 +23,15 @@ std::uint32_t begun_restarts(const AllocationManifest& entry) {
 }
 
 Unplaced unplaced(const DeploymentRecord& record) {
+  Unplaced wanted = without_machine(record);
+  if (!record.tree) return wanted;
+  for (auto& [node, allocations] : wanted)
+    std::erase_if(allocations, [&](const std::string& name) { return is_held_back(record, name); });
+  std::erase_if(wanted, [](const auto& pair) { return pair.second.empty(); });
+  return wanted;
+}
+
+Unplaced without_machine(const DeploymentRecord& record) {
   Unplaced wanted;
   for (const auto& [name, node] : record.ensemble.nodes)
     for (const std::string& allocation : node.allocations) {

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. An allocation is placed when its provider has made it: the manifest has its handle. unplaced() is what still
-//     needs a machine: allocations that have not ended and are not placed, by node.
+//     needs a machine: allocations that have not ended and are not placed, by node, unless supervision holds them back
+//     (supervision/trees.hpp).
 //  2. place() assigns nodes to the machines of an auction, before any request is sent to them.
 //  3. What a provider may hold and the deployment no longer wants there is superseded: it leaves the manifest's nodes
 //     and enters DeploymentRecord::superseded in one change, so that every provider that has received a request is
@@ -57,6 +58,8 @@ protocol::AllocationManifest* find_entry(DeploymentRecord& record, const std::st
 /// Whether the manifest has the allocation, and it has ended.
 bool is_over(const DeploymentRecord& record, const std::string& allocation);
 Unplaced unplaced(const DeploymentRecord& record);
+/// The same, with what supervision holds back (supervision/trees.hpp).
+Unplaced without_machine(const DeploymentRecord& record);
 /// Of the restarts of an allocation, those that have begun: that of one which is pending is still to come.
 [[nodiscard]] std::uint32_t begun_restarts(const protocol::AllocationManifest& entry);
 /// Whether the output of this run is to be fetched before it is released, see (5).
@@ -147,6 +150,12 @@ void end_attempt(DeploymentRecord& record, const json::StringMap& late, const st
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 /// One that has not ended. What a start that was not answered has begun is fetched before its release, see (5).
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
+
+/// What has ended is to run again: it is released, its output first, and has no machine any more. `begun`: that run had
+/// begun, which counts as a restart.
+void run_again(DeploymentRecord& record, const std::string& allocation, bool begun);
+/// What has not ended is stopped, and stays so.
+void stop_for_good(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
 /// The exit code of what never ran, or was lost (executor::ExecutionResult).
 inline constexpr int kNeverRanOrLost = -1;

@@ -310,6 +310,40 @@ void end_attempt(DeploymentRecord& record, const json::StringMap& late, const st
   end_unplaced(record, AllocationStatus::terminated, reason);
 }
 
+void run_again(DeploymentRecord& record, const std::string& name, bool begun) {
+  AllocationManifest* entry = find_entry(record, name);
+  if (entry == nullptr || !is_final(entry->status)) return;
+  const bool lost = std::ranges::count(record.lost, name) > 0;
+  const bool is_kept = is_placed(*entry) && !entry->collected && !is_awaited(record, name, entry->incarnation);
+  entry->status = begun ? AllocationStatus::restarting : AllocationStatus::pending;
+  if (!begun && record.ran_on.contains(name)) ++entry->restarts;
+  record.absent.erase(name);
+  const std::uint64_t before = record.last_number;
+  if (is_kept) {
+    supersede_run(record, name, lost);
+    if (!lost) mark_over_since(record, before);
+  } else {  // it is released already
+    const auto node = record.manifest.nodes.find(entry->node_id);
+    if (node != record.manifest.nodes.end() && is_alone(record, name))
+      record.manifest.nodes.erase(node);
+    else if (node != record.manifest.nodes.end())
+      std::erase(node->second.allocations, name);
+    displace(record, name);
+  }
+  entry->collected = false;
+}
+
+void stop_for_good(DeploymentRecord& record, const std::string& name, const std::string& reason) {
+  AllocationManifest* entry = find_entry(record, name);
+  if (entry == nullptr || is_final(entry->status)) return;
+  if (is_placed(*entry))
+    supersede_run(record, name, on_loss(record.ensemble, entry->node_id) == jobs::OnLoss::exclusive);
+  record.restarting.erase(name);
+  record.starts.erase(name);
+  end(*entry, AllocationStatus::stopped, reason);
+  entry->collected = true;  // nothing waits for what is awaited
+}
+
 void fail_lost_node(DeploymentRecord& record, const std::string& name, const std::string& reason) {
   if (granted_lease(record, name) == Duration(0)) return end_node(record, name, AllocationStatus::failed, reason);
   const auto node = record.manifest.nodes.find(name);

@@ -3,9 +3,9 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), which runs are being restarted and which of those restarts have not begun (unbegun), which starts
-//     were requested, which run's output is on disk, of which runs the last output is not, and which results are not;
-//     machines that are not asked again (barred);
+//     (superseded), the state of its supervision (supervision/trees.hpp), which runs are being restarted and which of
+//     those restarts have not begun (unbegun), which starts were requested, which run's output is on disk, of which
+//     runs the last output is not, and which results are not; machines that are not asked again (barred);
 //     and, to be shown, how often work has moved to another machine or was changed, and why its machines were chosen.
 //     It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
@@ -33,6 +33,7 @@
 
 #include "db/async_store.hpp"
 #include "orchestrator/deployment/signal.hpp"
+#include "orchestrator/supervision/tree_state.hpp"
 #include "protocol/deployment.hpp"
 #include "runtime/mutex.hpp"
 
@@ -127,6 +128,7 @@ struct DeploymentRecord {
   std::map<std::string, std::uint32_t> changes;   ///< allocation -> updates that have changed it
   std::optional<protocol::Choice> choice;         ///< why its machines were chosen (matching/explanation.hpp)
   std::vector<std::string> barred;                ///< machines whose owner has ended work of this deployment
+  std::optional<TreeState> tree;                  ///< of the supervision that the ensemble asks for
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
     return std::tuple(
@@ -144,7 +146,7 @@ struct DeploymentRecord {
         json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty),
         json::field("ran_on", &R::ran_on, json::omit_empty), json::field("moves", &R::moves, json::omit_empty),
         json::field("changes", &R::changes, json::omit_empty), json::field("choice", &R::choice, json::omit_empty),
-        json::field("barred", &R::barred, json::omit_empty));
+        json::field("barred", &R::barred, json::omit_empty), json::field("tree", &R::tree, json::omit_empty));
   }
 };
 

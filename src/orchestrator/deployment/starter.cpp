@@ -4,6 +4,7 @@
 
 #include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -24,6 +25,7 @@ Task<Result<void>> Starter::start_ready() {
   json::StringMap asked;  // allocation -> run, of those whose start is not stored as requested
   for (const auto& [name, entry] : parts_.record->manifest.allocations) {
     if (entry.status != AllocationStatus::pending || !is_placed(entry)) continue;
+    if (!may_start(parts_.record.get(), name)) continue;
     const std::string key = key_of(entry);
     if (starting_.contains(key)) continue;
     Dependency state = dependency(parts_.record.get(), name);
@@ -52,7 +54,7 @@ Task<Result<void>> Starter::start_ready() {
 
 bool Starter::waits() const {
   for (const auto& [name, entry] : parts_.record->manifest.allocations)
-    if (entry.status == AllocationStatus::pending &&
+    if (entry.status == AllocationStatus::pending && !is_started_again(parts_.record.get(), name) &&
         dependency(parts_.record.get(), name).readiness != Readiness::waits_for_completion)
       return true;
   return false;

@@ -4,6 +4,7 @@
 
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/output/results.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -20,6 +21,7 @@ bool same_work(const jobs::Ensemble& before, const jobs::Ensemble& after, const 
   const jobs::Allocation& is = after.allocations.at(name);
   was.depends_on = is.depends_on;
   was.conditions = is.conditions;
+  was.failure_recovery = is.failure_recovery;
   if (!(was == is) || node_of(before, name) != node_of(after, name)) return false;
   return std::ranges::all_of(
       is.provision, [&](const std::string& script) { return before.scripts.at(script) == after.scripts.at(script); });
@@ -118,6 +120,7 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
       record.manifest.allocations.erase(name);
       record.ran_on.erase(name);
       record.moves.erase(name);
+      note_change(record, name);
       if (after.allocations.contains(name))
         ++record.changes[name];
       else
@@ -127,7 +130,11 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
     for (const std::string& name : spec.allocations)
       if (!record.manifest.allocations.contains(name))
         record.manifest.allocations[name] = unplaced_entry(record, node, name);
-  for (const std::string& name : moving) supersede_node(record, name, on_loss(after, name) == jobs::OnLoss::exclusive);
+  for (const std::string& name : moving) {
+    for (const std::string& allocation : after.nodes.at(name).allocations)
+      if (!is_over(record, allocation)) note_change(record, allocation);
+    supersede_node(record, name, on_loss(after, name) == jobs::OnLoss::exclusive);
+  }
   for (auto& [name, placed] : record.manifest.nodes)
     if (const auto node = after.nodes.find(name); node != after.nodes.end())
       placed.allocations = node->second.allocations;

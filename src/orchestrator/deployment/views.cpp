@@ -7,6 +7,7 @@
 #include "observability/logging.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -47,9 +48,10 @@ void show_stopping(const DeploymentRecord& record, const std::string& name, Show
   if (const std::string& known = why.empty() ? entry->problem : why; !known.empty()) shown.reason += ": " + known;
 }
 
-AllocationState state_of(const DeploymentRecord& record, const std::string& name,
+AllocationState state_of(const DeploymentRecord& record, const json::StringMap& strategies, const std::string& name,
                          const AllocationManifest& allocation) {
   AllocationState state;
+  if (const auto strategy = strategies.find(name); strategy != strategies.end()) state.strategy = strategy->second;
   state.status = allocation.status;
   state.exit_code = allocation.exit_code;
   state.reason = allocation.reason;
@@ -188,8 +190,9 @@ DeploymentStatusReply status_of(const DeploymentRecord& record) {
   reply.status = to_string(record.status);
   reply.error = error_of(record);
   reply.reason = reason_of(record);
+  const json::StringMap strategies = strategies_of(record.ensemble);
   for (const auto& [name, allocation] : record.manifest.allocations)
-    reply.allocations[name] = state_of(record, name, allocation);
+    reply.allocations[name] = state_of(record, strategies, name, allocation);
   return reply;
 }
 
@@ -201,9 +204,10 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
   reply.metadata = record.ensemble.metadata;
   reply.created = record.created;
   reply.ended = record.ended;
+  const json::StringMap strategies = strategies_of(record.ensemble);
   for (const auto& [name, allocation] : record.manifest.allocations) {
     AllocationUsage& usage = reply.allocations[name];
-    static_cast<AllocationState&>(usage) = state_of(record, name, allocation);
+    static_cast<AllocationState&>(usage) = state_of(record, strategies, name, allocation);
     usage.id = allocation.id;
     usage.node = allocation.node_id;
     usage.type = allocation.type;

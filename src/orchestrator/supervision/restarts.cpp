@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/supervision/reconcile.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -63,6 +64,7 @@ Task<void> Restarts::restart(std::string name, std::string run) {
   };
   const auto intend = [&](DeploymentRecord& record) {
     if (!is_run(record)) return;
+    if (!record.restarting.contains(name)) note_restart_in_place(record, name);
     record.restarting[name] = run;
     forget_earlier_output(record, name);
     AllocationManifest& entry = record.manifest.allocations.at(name);

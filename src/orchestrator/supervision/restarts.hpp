@@ -11,7 +11,8 @@
 //     writes then is fetched once the next run counts (endings.hpp, 5).
 //  2. If the provider has ended the run and cannot start the new one, the allocation has failed with its reason
 //     (endings.hpp, 2), whether the reply, a report or a notice tells.
-//  3. Restarts of one allocation are apart as pauses.hpp says.
+//  3. Restarts of one allocation are apart as pauses.hpp says. After some of them, supervision takes what stays
+//     unhealthy for failed (trees.hpp, 3).
 //
 // Threads: the deployment's lane.
 #pragma once

@@ -1,0 +1,269 @@
+// Supervision: what is started again and stopped, in which order and how often, and when it is given up.
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+using jobs::AllocationRecovery;
+using Log = std::vector<std::string>;
+
+const Log kAllInOrder = {"start a", "start b", "start c"};
+const Log kAllAgain = {"stop c", "stop a", "start a", "start b", "start c"};
+
+struct SupervisedTest : DeploymentTest {
+  /// Services a, b and c of one node, which is pinned to the provider.
+  DeploymentRecord three(AllocationRecovery recovery, jobs::AllocationType type = jobs::AllocationType::service) {
+    DeploymentRecord made = record();
+    jobs::Ensemble& ensemble = made.ensemble;
+    jobs::Allocation each = ensemble.allocations.at("task");
+    each.type = type;
+    each.failure_recovery = recovery;
+    for (const char* name : {"a", "b", "c"}) {
+      each.dns_name = name;
+      ensemble.allocations[name] = each;
+    }
+    ensemble.allocations.erase("task");
+    ensemble.nodes.at("node").allocations = {"a", "b", "c"};
+    return made;
+  }
+  void deploy(DeploymentRecord made) {
+    provider.features = {"lease"};
+    provider.log.clear();
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+    ASSERT_TRUE(all_run());
+    EXPECT_EQ(provider.log, kAllInOrder);
+    provider.log.clear();
+  }
+  bool runs(const std::string& name) {
+    return task(name).status == AllocationStatus::running && provider.runs_now(name);
+  }
+  bool all_run() { return runs("a") && runs("b") && runs("c"); }
+  void crash(const std::string& name) {
+    provider.end(name, AllocationStatus::failed, 1);
+    EXPECT_TRUE(notify(name));
+  }
+  bool all_run_again(Duration limit = 2min) {
+    return until([&] { return all_run() && task("c").restarts == 1; }, limit);
+  }
+  std::vector<std::uint32_t> restarts() { return {task("a").restarts, task("b").restarts, task("c").restarts}; }
+  void crash_and_recover(const std::string& name, std::uint32_t times) {
+    for (std::uint32_t i = 0; i < times; ++i) {
+      const std::uint32_t before = task(name).restarts;
+      crash(name);
+      ASSERT_TRUE(until([&] { return runs(name) && task(name).restarts == before + 1; }, 10min)) << i;
+    }
+  }
+};
+
+TEST_F(SupervisedTest, OneForOneStartsWhatHasFailedAfterAPause) {
+  deploy(three(AllocationRecovery::one_for_one));
+  const std::string run = task("a").incarnation;
+  crash("b");
+  EXPECT_EQ(task("b").status, AllocationStatus::pending);
+  EXPECT_EQ(task("b").reason, "exit code 1; it is started again");
+  w.settle(9s);
+  EXPECT_EQ(provider.log, Log{});
+  ASSERT_TRUE(until([&] { return runs("b"); }, 15s));
+  EXPECT_EQ(provider.log, Log{"start b"});
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 1, 0}));
+  EXPECT_EQ(task("a").incarnation, run);
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("b").strategy, "one_for_one");
+}
+
+TEST_F(SupervisedTest, OneForAllStopsTheOthersInReverseOrderAndStartsAllInOrder) {
+  deploy(three(AllocationRecovery::one_for_all));
+  crash("b");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, kAllAgain);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+}
+
+TEST_F(SupervisedTest, RestForOneRestartsWhatWasStartedAfterIt) {
+  deploy(three(AllocationRecovery::rest_for_one));
+  const std::string run = task("a").incarnation;
+  crash("b");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, (Log{"stop c", "start b", "start c"}));
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 1, 1}));
+  EXPECT_EQ(task("a").incarnation, run);
+}
+
+TEST_F(SupervisedTest, WhatHasNoRecoveryStaysDown) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.allocations.at("a").failure_recovery = AllocationRecovery::one_for_one;
+  deploy(std::move(made));
+  crash("b");
+  w.settle(5min);
+  EXPECT_EQ(provider.log, Log{});
+  EXPECT_EQ(task("b").status, AllocationStatus::failed);
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("b").strategy, "");
+  EXPECT_EQ(deployment->record().tree->over, false);
+}
+
+TEST_F(SupervisedTest, ATaskThatHasCompletedIsDoneAndOneThatFailsIsRunAgain) {
+  deploy(three(AllocationRecovery::one_for_one, jobs::AllocationType::task));
+  provider.end("a", AllocationStatus::completed);
+  ASSERT_TRUE(notify("a"));
+  crash_and_recover("b", 1);
+  EXPECT_EQ(task("a").status, AllocationStatus::completed);
+  EXPECT_EQ(provider.log, Log{"start b"});
+  for (const char* name : {"b", "c"}) {
+    provider.end(name, AllocationStatus::completed);
+    ASSERT_TRUE(notify(name));
+  }
+  EXPECT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+}
+
+TEST_F(SupervisedTest, OneForAllRunsATaskThatHasCompletedAgain) {
+  deploy(three(AllocationRecovery::one_for_all, jobs::AllocationType::task));
+  provider.end("a", AllocationStatus::completed, 0, "done");
+  ASSERT_TRUE(notify("a"));
+  crash("b");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, (Log{"stop c", "start a", "start b", "start c"}));
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+}
+
+TEST_F(SupervisedTest, PausesGrowAndAreShortAgainAfterALongHealthyRun) {
+  deploy(three(AllocationRecovery::one_for_one));
+  crash_and_recover("b", 1);
+  crash("b");
+  w.settle(19s);
+  EXPECT_EQ(provider.log, Log{"start b"});
+  ASSERT_TRUE(until([&] { return runs("b"); }, 15s));
+  w.settle(11min);
+  crash("b");
+  ASSERT_TRUE(until([&] { return runs("b"); }, 18s));
+  EXPECT_EQ(task("b").restarts, 3u);
+}
+
+TEST_F(SupervisedTest, TooManyRestartsEndTheDeploymentWithTheReasons) {
+  deploy(three(AllocationRecovery::one_for_one));
+  crash_and_recover("b", 10);
+  EXPECT_EQ(provider.log, Log(10, "start b"));
+  provider.log.clear();
+  crash("b");
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(deployment->record().error,
+            "supervision has given up: node:node: more than 10 restarts within 3600s: node:node/b: exit code 1");
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(task("a").status, AllocationStatus::stopped);
+  EXPECT_EQ(task("b").status, AllocationStatus::failed);
+  EXPECT_EQ(task("b").restarts, 10u);
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); }));
+}
+
+TEST_F(SupervisedTest, RedeployStartsTheSupervisorAnew) {
+  DeploymentRecord made = three(AllocationRecovery::one_for_one);
+  made.ensemble.escalation_strategy = jobs::EscalationStrategy::redeploy;
+  deploy(std::move(made));
+  crash_and_recover("b", 10);
+  provider.log.clear();
+  crash("b");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, kAllAgain);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 11, 1}));
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+}
+
+TEST_F(SupervisedTest, AWrittenTreeIsStartedInItsOrderAndRestartedByIts) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.supervisor = {
+      .strategy = jobs::SupervisorStrategy::rest_for_one,
+      .allocations = {"a"},
+      .children = {{.strategy = jobs::SupervisorStrategy::all_for_one, .allocations = {"b", "c"}}}};
+  deploy(std::move(made));
+  crash("c");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, (Log{"stop b", "start b", "start c"}));
+  provider.log.clear();
+  crash("a");
+  ASSERT_TRUE(until([&] { return all_run() && task("c").restarts == 2; }));
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop b", "start a", "start b", "start c"}));
+}
+
+TEST_F(SupervisedTest, ALostRunIsAFailureOfItsChild) {
+  deploy(three(AllocationRecovery::rest_for_one));
+  w.run(b, provider.forget("b"));
+  ASSERT_TRUE(all_run_again(5min));
+  EXPECT_EQ(provider.log, (Log{"stop c", "start b", "start c"}));
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 1, 1}));
+}
+
+TEST_F(SupervisedTest, WhatStaysUnhealthyAfterItsRestartsHasFailed) {
+  deploy(three(AllocationRecovery::rest_for_one));
+  for (int i = 1; i <= 3; ++i) {
+    provider.runs.at("b").health = Health::unhealthy;
+    ASSERT_TRUE(until([&] { return provider.restarts == i && runs("b"); }, 10min)) << i;
+  }
+  EXPECT_EQ(provider.log, Log{});
+  provider.runs.at("b").health = Health::unhealthy;
+  ASSERT_TRUE(all_run_again(10min));
+  EXPECT_EQ(provider.restarts, 3);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 4, 1}));
+}
+
+TEST_F(SupervisedTest, AnUpdateOfTheStrategyStopsNothing) {
+  deploy(three(AllocationRecovery::one_for_one));
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  for (auto& [name, allocation] : ensemble.allocations) allocation.failure_recovery = AllocationRecovery::one_for_all;
+  ASSERT_TRUE(w.run(a, deployment->update(std::move(ensemble))));
+  w.settle(1min);
+  EXPECT_EQ(provider.log, Log{});
+  crash("b");
+  ASSERT_TRUE(all_run_again());
+  EXPECT_EQ(provider.log, kAllAgain);
+}
+
+TEST_F(SupervisedTest, APauseAndTheCountsOutliveTheDaemon) {
+  deploy(three(AllocationRecovery::one_for_one));
+  crash_and_recover("b", 4);
+  crash("b");
+  w.settle(60s);  // of 160
+  kill();
+  w.settle(20s);
+  restart();
+  provider.log.clear();
+  w.settle(60s);
+  EXPECT_EQ(provider.log, Log{});
+  ASSERT_TRUE(until([&] { return runs("b"); }, 40s));
+  crash_and_recover("b", 5);
+  crash("b");
+  EXPECT_TRUE(reaches(DeploymentStatus::failed));
+}
+
+TEST_F(SupervisedTest, AtWhicheverWriteItIsKilledEachIsStoppedAndStartedOnceInOrder) {
+  bool died = true;
+  for (std::size_t n = 1; died; ++n) {
+    ASSERT_LT(n, 100u);
+    deploy(three(AllocationRecovery::one_for_all));
+    records.saves = records.refused = 0;
+    records.refuse_from = n;
+    provider.end("b", AllocationStatus::failed, 1);
+    (void)notify("b");
+    const auto recovered = [&] { return all_run() && task("c").restarts == 1; };
+    (void)until([&] { return records.refused > 0 || recovered(); });
+    died = records.refused > 0;
+    if (died) {
+      kill();
+      w.settle(5s);
+      restart();
+    }
+    records.refuse_from.reset();
+    ASSERT_TRUE(until(recovered, 5min)) << "write " << n;
+    EXPECT_EQ(provider.log, kAllAgain) << "write " << n;
+    EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1})) << "write " << n;
+    ASSERT_TRUE(w.run(a, deployment->shutdown()));
+    ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+    w.run(a, deployment->close());
+    deployment.reset();
+    ASSERT_TRUE(w.run(a, records.erase("d1")));
+    std::filesystem::remove_all(folder / "deployments");
+  }
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

@@ -1,0 +1,74 @@
+// Restarts as the ensemble's supervisors and failure_recovery ask for: the supervision tree of a deployment, driven.
+//
+// Model
+//  1. An ensemble that asks for supervision (jobs/ensemble/supervision.hpp) has its tree in the record, from
+//     Provisioning on; start_over() begins anew without one. Any other deployment has none, and goes as if this did not
+//     exist.
+//  2. supervise() is a pure change of a record, made in each change before it is stored: it compares each allocation of
+//     the manifest with the tree's child, tells the tree what has happened, and brings the manifest to what the tree
+//     decides. So what happens and what follows from it are stored at once, and a daemon that is killed in between
+//     finds both or neither. The time between two changes is that of the boot; that of a machine that is off does not
+//     count.
+//  3. What the tree is told: that a run has begun; its end, which is normal if it has completed, else abnormal, also of
+//     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, and a run that
+//     is unhealthy after kRestartsInPlace restarts in its place. A temporary child, stay_down, is not told as lost:
+//     on_loss alone decides about it, as without a tree. Before the deployment runs, a loss is part of the attempt to
+//     deploy.
+//  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
+//     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
+//     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
+//     its output; it has ended when that is done or it cannot run any more. `idle` and gone: it stays down, as stopped
+//     if it had not ended.
+//     What is below a supervisor that is to be started waits with it.
+//  5. A tree that has ended has escalated to its root: all is stopped, and the deployment fails with the reasons.
+//  6. An update that leaves the shape of the tree goes on with its counts; what it changes is not told as lost. Any
+//     other begins a new tree, whose children are taken as they are: what runs is up, what has failed is restarted.
+//
+// Threads: supervise() and the questions: none; Trees: the deployment's lane. Cost: linear in the ensemble for each
+// change, and for each start in order.
+#pragma once
+
+#include <optional>
+
+#include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/deployment/record.hpp"
+#include "orchestrator/deployment/replacer.hpp"
+
+namespace dms::orchestrator {
+
+/// Of an unhealthy run, before that counts as its failure.
+inline constexpr std::uint32_t kRestartsInPlace = 3;
+
+/// `boot`: the one that `now` is an instant of.
+void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now);
+/// The work of the allocation is another one now, which is no loss of what ran.
+void note_change(DeploymentRecord& record, const std::string& allocation);
+/// A restart in its place is requested.
+void note_restart_in_place(DeploymentRecord& record, const std::string& allocation);
+
+/// Whether the tree lets it have no machine now.
+[[nodiscard]] bool is_held_back(const DeploymentRecord& record, const std::string& allocation);
+/// Whether the tree lets it start now.
+[[nodiscard]] bool may_start(const DeploymentRecord& record, const std::string& allocation);
+/// Whether it has been up before: the deployment does not wait for it to run.
+[[nodiscard]] bool is_started_again(const DeploymentRecord& record, const std::string& allocation);
+/// How often the tree has started it.
+[[nodiscard]] std::uint64_t starts_of(const DeploymentRecord& record, const std::string& allocation);
+/// Why the tree has ended; empty if it has not.
+[[nodiscard]] std::string escalation_of(const DeploymentRecord& record);
+/// By which each allocation of the ensemble is restarted; without those that stay down.
+[[nodiscard]] json::StringMap strategies_of(const jobs::Ensemble& ensemble);
+
+/// What time and providers have to do with it: pauses, and stops.
+class Trees {
+ public:
+  Trees(Parts parts, Replacer& replacer) : parts_(parts), replacer_(replacer) {}
+  /// Until it is cancelled.
+  Task<void> run();
+
+ private:
+  Parts parts_;
+  Replacer& replacer_;
+};
+
+}  // namespace dms::orchestrator
