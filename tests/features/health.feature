@@ -154,10 +154,9 @@ Feature: Health, inputs and results
       | field            | execution                  | allocation                                                     | node                       | ensemble                      |
       | volume           |                            | volume: [{type: local, src: data, mount_destination: /data}]   |                            |                               |
       | restart_policy   | , restart_policy: always   |                                                                |                            |                               |
-      | failure_recovery |                            | failure_recovery: one_for_one                                  |                            |                               |
       | redundancy       |                            |                                                                | , redundancy: 1            |                               |
       | subnet           |                            |                                                                |                            | subnet: {join: true}          |
-      | supervisor       |                            |                                                                |                            | supervisor: {strategy: OneForOne, allocations: [work]} |
+      | supervisor       |                            |                                                                |                            | supervisor: {strategy: OneForOne} |
 
   @workflow-definition
   Scenario: Limits between machines are refused by name, in an ensemble and by the node that is to keep them

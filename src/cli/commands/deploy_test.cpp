@@ -330,14 +330,15 @@ TEST_F(DeployTest, WhatWaitsForALaterVersionNeedNotBeCorrectedFirst) {
 
 TEST_F(DeployTest, AFieldWithoutEffectIsRefusedBeforeTheEnsembleIsSent) {
   std::string text(kEnsemble);
-  text.insert(text.find("resources:"), "failure_recovery: one_for_one\n    dns_name: elsewhere\n    ");
+  text.insert(text.find("resources:"), "dns_name: elsewhere\n    ");
+  text.insert(text.find("cmd:"), "restart_policy: always, ");
   (void)write_file(file, text);
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{"deploy", "-f", file}, {"deployment", "update", "abc", "-f", file}}) {
     const auto result = nunet(words);
     EXPECT_EQ(result.code, 1);
     EXPECT_THAT(result.err, HasSubstr("2 fields are not available:"));
-    EXPECT_THAT(result.err, HasSubstr("allocations.work.failure_recovery: only stay_down"));
+    EXPECT_THAT(result.err, HasSubstr("allocations.work.execution.restart_policy: "));
     EXPECT_THAT(result.err, HasSubstr("allocations.work.dns_name: "));
   }
   EXPECT_TRUE(requests.empty());

@@ -69,6 +69,7 @@ std::string describe(const protocol::AllocationState& allocation) {
                         format_time(UnixTime{allocation.lost_at}));
   else if (allocation.lost_at > 0)
     line += fmt::format(", lost at {} at the latest", format_time(UnixTime{allocation.lost_at}));
+  if (!allocation.strategy.empty()) line += ", " + allocation.strategy;
   const auto count = [&](std::string_view what, std::uint32_t times) {
     if (times > 0) line += times == 1 ? fmt::format(", {} once", what) : fmt::format(", {} {} times", what, times);
   };

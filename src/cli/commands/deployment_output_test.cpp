@@ -544,6 +544,11 @@ TEST_F(DeployTest, MovesAndChangesAreToldApartFromRestarts) {
   EXPECT_EQ(shown(R"("restarts":0,"moves":1)"), "Running\n  work: running, moved once\n") << "of a daemon that errs";
 }
 
+TEST_F(DeployTest, TheStatusSaysByWhichStrategyWorkIsRestarted) {
+  always(R"({"Status":"Running","Allocations":{"work":{"status":"running","strategy":"one_for_all","restarts":1}}})");
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Running\n  work: running, one_for_all, restarted once\n");
+}
+
 TEST_F(DeployTest, AnEmptyNameOfAnAllocationIsRefusedByTheNameOfItsArgument) {
   for (const char* command : {"logs", "results"}) {
     const auto positional = nunet({"deployment", command, "abc", ""});

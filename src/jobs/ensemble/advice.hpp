@@ -14,12 +14,8 @@ inline constexpr std::string_view kNoVolumes =
     "volumes are not available yet; write results below the work folder and declare them under results";
 inline constexpr std::string_view kNoPorts = "ports are not available yet: the work has no network; remove it";
 inline constexpr std::string_view kNoContracts = "contracts are not available yet; remove it";
-inline constexpr std::string_view kNoSupervision =
-    "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost";
 inline constexpr std::string_view kNoRestart =
-    "work that exits is not started again; remove it and let the command repeat what may exit (sh -c 'until ./server; "
-    "do "
-    "sleep 1; done'). Work that runs and fails its healthcheck is restarted";
+    "executors do not start work again; remove it and write failure_recovery (one_for_one), or a supervisor";
 inline constexpr std::string_view kNoExecutor = "is not available yet; use docker or sandbox";
 
 }  // namespace dms::jobs

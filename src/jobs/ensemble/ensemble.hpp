@@ -91,18 +91,6 @@ inline std::string known_names<jobs::ExecutorType>() {
   return "docker or sandbox";
 }
 template <>
-inline std::string known_names<jobs::EscalationStrategy>() {
-  return "no strategy (none is available yet)";
-}
-template <>
-inline std::string known_names<jobs::SupervisorStrategy>() {
-  return "no strategy (none is available yet)";
-}
-template <>
-inline std::string known_names<jobs::AllocationRecovery>() {
-  return "stay_down";
-}
-template <>
 inline std::string known_names<jobs::NodeRecovery>() {
   return "stay_down (on_loss says what happens when the machine is lost)";
 }

@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "encoding/unset.hpp"
 #include "jobs/ensemble/advice.hpp"
+#include "jobs/ensemble/supervision.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -133,10 +134,6 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
   (at / "healthcheck.response")
       .refuse(!response.empty() && response != "string", "type", "only string is supported; write string");
   at.refuse(!allocation.volume.empty(), "volume", kNoVolumes);
-  at.refuse(
-      allocation.failure_recovery != AllocationRecovery::stay_down, "failure_recovery",
-      "only stay_down is available yet: work that fails stays down. Work with a healthcheck is restarted when it is "
-      "unhealthy; nodes.<node>.on_loss says what happens when a machine is lost");
 }
 
 void check_places(const Check& at, std::string_view list, const std::vector<capability::Location>& places) {
@@ -171,9 +168,17 @@ void check_node(const Check& at, const Node& node) {
             "lost");
 }
 
+bool names_something(const Supervisor& supervisor) {
+  return !supervisor.allocations.empty() || std::ranges::any_of(supervisor.children, names_something);
+}
+
 void check_supervision(const Check& root, const Ensemble& ensemble) {
-  root.refuse(ensemble.escalation_strategy != EscalationStrategy::unspecified, "escalation_strategy", kNoSupervision);
-  root.refuse(ensemble.supervisor != Supervisor{}, "supervisor", kNoSupervision);
+  root.refuse(ensemble.supervisor != Supervisor{} && !names_something(ensemble.supervisor), "supervisor",
+              "without effect: it names no allocation; name some, or remove it");
+  root.refuse(ensemble.escalation_strategy != EscalationStrategy::unspecified && !is_supervised(ensemble),
+              "escalation_strategy",
+              "without effect: nothing is restarted that could fail again and again; write a supervisor or "
+              "failure_recovery as well, or remove it");
 }
 
 }  // namespace
@@ -202,6 +207,7 @@ Result<void> check_supported(const Ensemble& ensemble) {
   root.refuse(!ensemble.scripts.empty(), "scripts", kNoScripts);
   root.refuse(ensemble.subnet.join, "subnet.join", "subnets are not available yet; write false, or remove it");
   root.refuse(!ensemble.contracts.empty(), "contracts", kNoContracts);
+  if (problems.empty() && is_supervised(ensemble)) TRY_VOID(supervision_of(ensemble));
   if (problems.empty()) return {};
   if (problems.size() == 1) return fail(Errc::unsupported, "{}", problems.front());
   return fail(Errc::unsupported, "{} fields are not available:\n  {}", problems.size(), fmt::join(problems, "\n  "));

@@ -63,7 +63,7 @@ std::vector<Refusal> refusals() {
   const std::string web = "allocations.web.";
   std::vector<Refusal> list = {
       {"escalation_strategy", [](auto& e) { e.escalation_strategy = EscalationStrategy::redeploy; }},
-      {"supervisor", [](auto& e) { e.supervisor.allocations = {"web"}; }},
+      {"supervisor", [](auto& e) { e.supervisor.children.emplace_back(); }},
       {"keys", [](auto& e) { e.keys["admin"] = "ssh-ed25519 AAAA"; }},
       {"scripts", [](auto& e) { e.scripts["setup"] = to_bytes("true"); }},
       {"subnet.join", [](auto& e) { e.subnet.join = true; }},
@@ -116,7 +116,6 @@ std::vector<Refusal> refusals() {
   web_field("provision", [](auto& a) { a.provision = {"setup"}; });
   web_field("healthcheck.response.type", [](auto& a) { a.healthcheck.response.type = "regex"; });
   web_field("volume", [](auto& a) { a.volume.emplace_back(); });
-  web_field("failure_recovery", [](auto& a) { a.failure_recovery = AllocationRecovery::one_for_one; });
   return list;
 }
 
@@ -144,6 +143,21 @@ TEST(Supported, WhatIsNotActedOnIsRefusedByName) {
     EXPECT_TRUE(checked.error().is(Errc::unsupported));
     EXPECT_TRUE(checked.error().message().starts_with(refusal.field + ": ")) << checked.error().message();
   }
+}
+
+TEST(Supported, SupervisionIsAcceptedUnlessItContradictsItself) {
+  Ensemble ensemble = plain();
+  ensemble.escalation_strategy = EscalationStrategy::redeploy;
+  ensemble.supervisor = {.strategy = SupervisorStrategy::all_for_one, .allocations = {"web"}};
+  ensemble.allocations["job"].failure_recovery = AllocationRecovery::rest_for_one;
+  const auto checked = check_supported(ensemble);
+  EXPECT_TRUE(checked) << checked.error().to_string();
+  ensemble.allocations["web"].failure_recovery = AllocationRecovery::one_for_one;
+  const auto refused = check_supported(ensemble);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::invalid_argument));
+  EXPECT_TRUE(refused.error().message().starts_with("allocations.web.failure_recovery: supervisor has a strategy"))
+      << refused.error().message();
 }
 
 TEST(Supported, ParametersOfAnotherExecutorThatAskForNothingAreAccepted) {

@@ -63,7 +63,6 @@ void for_each_map(const json::Object& top, std::string_view key, F visit) {
 
 Waiting waiting_in(const json::Object& top) {
   Waiting waiting;
-  look(waiting, top, "", "supervisor", kNoSupervision);
   for_each_map(top, "allocations",
                [&](const json::Object& one, const std::string& at) { look_at_allocation(waiting, one, at); });
   for_each_map(top, "nodes",

@@ -49,7 +49,6 @@ TEST(Waiting, AFieldThatWaitsIsRefusedForThatWhateverItsShape) {
       {with("", "ports: [80]"), "nodes.n.ports"},
       {with("", "ports: [{public: 80, private: 80, allocation: web}]"), "nodes.n.ports"},
       {with("", "", "contracts: {c: yes}"), "contracts"},
-      {with("", "", "supervisor: {allocations: [other]}"), "supervisor"},
       {with("", "", "keys: [k]"), "keys"},
       {with("", "", "scripts: {\"a b\": x}"), "scripts"},
       {with("", "", "volumes: {data: 7}"), "volumes"},

@@ -1,0 +1,58 @@
+@bwrap @job-orchestration @supervision-model
+Feature: Supervision
+  What an ensemble's failure_recovery and supervisor start again when work fails, on real daemons.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+
+  Scenario: One for one starts again what has failed, and nothing else
+    When alice deploys
+      | deployment | allocation | script                    | type    | at  | failure_recovery |
+      | trio       | a          | counts                    | service | bob | one_for_one      |
+      | trio       | b          | counts, then exits with 7 | service | bob | one_for_one      |
+      | trio       | c          | counts                    | service | bob | one_for_one      |
+    Then deployment "trio" is running
+    When the gate of "b" is opened
+    Then the reason of "trio" mentions "exit code 7; it is started again"
+    And "b" is restarted
+    And "b" runs once
+    And "a" has the same run as before
+    And "c" has the same run as before
+    When alice shuts "trio" down
+    Then nothing is left at bob
+
+  Scenario: One for all starts all again, also when the orchestrator is killed meanwhile
+    When alice deploys
+      | deployment | allocation | script                    | type    | at  | failure_recovery |
+      | trio       | a          | counts                    | service | bob | one_for_all      |
+      | trio       | b          | counts, then exits with 7 | service | bob | one_for_all      |
+      | trio       | c          | counts                    | service | bob | one_for_all      |
+    Then deployment "trio" is running
+    When the gate of "b" is opened
+    Then "c" does not run
+    When the daemon of alice is killed
+    And the daemon of alice is started and connected
+    Then "a" is restarted
+    And "b" is restarted
+    And "c" is restarted
+    And "a" runs once
+    And "b" runs once
+    And "c" runs once
+    When alice shuts "trio" down
+    Then nothing is left at bob
+
+  Scenario: Rest for one starts again what has failed and what was started after it
+    When alice deploys
+      | deployment | allocation | script                    | type    | at  | failure_recovery |
+      | trio       | a          | counts                    | service | bob | rest_for_one     |
+      | trio       | b          | counts, then exits with 7 | service | bob | rest_for_one     |
+      | trio       | c          | counts                    | service | bob | rest_for_one     |
+    Then deployment "trio" is running
+    When the gate of "b" is opened
+    Then "c" is restarted
+    And "b" runs once
+    And "c" runs once
+    And "a" has the same run as before
+    When alice shuts "trio" down
+    Then nothing is left at bob
