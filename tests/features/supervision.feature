@@ -14,7 +14,7 @@ Feature: Supervision
       | trio       | c          | counts                    | service | bob | one_for_one      |
     Then deployment "trio" is running
     When the gate of "b" is opened
-    Then the reason of "trio" mentions "exit code 7; it is started again"
+    Then the reason of "trio" mentions "it is started again"
     And "b" is restarted
     And "b" runs once
     And "a" has the same run as before

@@ -6,9 +6,9 @@
 //     with allocations that this tree does not name, in the order of the names, `node:<name>`.
 //  2. Of the written tree, a supervisor has its allocations in their order, then its children, whose ids are their
 //     places: `[0]`, `[1]`. No strategy is OneForOne.
-//  3. A node's allocations follow those of the node that they depend on. Their failure_recovery is the strategy; those of one node
-//     agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are restarted,
-//     and stays down then, too.
+//  3. A node's allocations follow those of the node that they depend on. Their failure_recovery is the strategy; those
+//     of one node agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are
+//     restarted, and stays down then, too.
 //  4. A service is permanent, a task transient: it is done once it has ended with 0.
 //  5. A supervisor gives up after more than 10 restarts in an hour, between which pauses grow from 10 s to 5 min; a run
 //     of 10 min makes them short again. That is the failure of its parent's child. escalation_strategy is what the root

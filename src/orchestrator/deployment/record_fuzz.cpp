@@ -2,6 +2,7 @@
 #include "base/assert.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/views.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms;
@@ -16,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)orchestrator::manifest_of(*record);
   const orchestrator::Unplaced wanted = orchestrator::unplaced(*record);
   (void)orchestrator::part_of(*record, wanted);
+  for (int i = 0; i < 2; ++i) orchestrator::supervise(*record, record->boot_id, SteadyTime(1h));
   (void)orchestrator::occupied(*record, wanted);
   orchestrator::unplace_all(*record, false);
   DMS_ASSERT(record->manifest.nodes.empty(), "a node keeps its machine");

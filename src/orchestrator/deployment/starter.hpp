@@ -2,8 +2,8 @@
 //
 // Model
 //  1. start_ready() begins what may start now, kRequestsAtOnce on a machine at a time; an allocation whose condition
-//     can never be met fails. Supervision has a say in the order (supervision/trees.hpp, 4). waits() says whether something
-//     is yet to start before the deployment counts as Running.
+//     can never be met fails. Supervision has a say in the order (supervision/trees.hpp, 4). waits() says whether
+//     something is yet to start before the deployment counts as Running.
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
 //     may have been started before. That a start is requested of the provider of a lease is stored first: from then on
 //     its run may have begun (placement.hpp, 5).

@@ -353,8 +353,10 @@ void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now
   if (!jobs::is_supervised(record.ensemble)) return record.tree.reset();
   const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
   if (!spec) return record.tree.reset();  // accepted by no version of this program
-  const bool known = record.tree && record.boot_id == boot;
-  const Duration away = known ? now.time_since_epoch() - Duration(record.tree->at_ns) : Duration(0);
+  Duration away{0};
+  const std::int64_t is = now.time_since_epoch().count();
+  const std::int64_t was = record.tree ? record.tree->at_ns : 0;
+  if (record.tree && record.boot_id == boot && was >= 0 && was <= is) away = Duration(is - was);
   Round(record, *spec, away, now).run();
 }
 

@@ -10,19 +10,19 @@
 //     finds both or neither. The time between two changes is that of the boot; that of a machine that is off does not
 //     count.
 //  3. What the tree is told: that a run has begun; its end, which is normal if it has completed, else abnormal, also of
-//     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, and a run that
-//     is unhealthy after kRestartsInPlace restarts in its place. A temporary child, stay_down, is not told as lost:
-//     on_loss alone decides about it, as without a tree. Before the deployment runs, a loss is part of the attempt to
-//     deploy.
+//     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, and a
+//     run that is unhealthy after kRestartsInPlace restarts in its place. A temporary child, stay_down, is not told as
+//     lost: on_loss alone decides about it, as without a tree. Before the deployment runs, a loss is part of the
+//     attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
 //     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
 //     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
 //     its output; it has ended when that is done or it cannot run any more. `idle` and gone: it stays down, as stopped
-//     if it had not ended.
-//     What is below a supervisor that is to be started waits with it.
+//     if it had not ended. What is below a supervisor that is to be started waits with it.
 //  5. A tree that has ended has escalated to its root: all is stopped, and the deployment fails with the reasons.
-//  6. An update that leaves the shape of the tree goes on with its counts; what it changes is not told as lost. Any
-//     other begins a new tree, whose children are taken as they are: what runs is up, what has failed is restarted.
+//  6. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
+//     what runs to another supervisor begins a new tree, whose children are taken as they are: what runs is up, what
+//     has failed is restarted.
 //
 // Threads: supervise() and the questions: none; Trees: the deployment's lane. Cost: linear in the ensemble for each
 // change, and for each start in order.

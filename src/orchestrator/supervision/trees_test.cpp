@@ -1,5 +1,7 @@
 #include "orchestrator/supervision/trees.hpp"
 
+#include <limits>
+
 #include "orchestrator/deployment/test_placed_record.hpp"
 
 namespace dms::orchestrator {
@@ -89,6 +91,7 @@ TEST_F(TreesTest, AStateThatContradictsItselfBeginsAnew) {
   fail("db");
   record.tree->supervisors.at("").phase = 99;
   record.tree->allocations.at("web").attempt = -1;
+  record.tree->at_ns = std::numeric_limits<std::int64_t>::min();
   look();
   EXPECT_EQ(starts_of(record, "db"), 1u);
   EXPECT_TRUE(may_start(record, "db"));
