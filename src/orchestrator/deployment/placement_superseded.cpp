@@ -323,11 +323,10 @@ void run_again(DeploymentRecord& record, const std::string& name, bool begun) {
     supersede_run(record, name, lost);
     if (!lost) mark_over_since(record, before);
   } else {  // it is released already
-    const auto node = record.manifest.nodes.find(entry->node_id);
-    if (node != record.manifest.nodes.end() && is_alone(record, name))
-      record.manifest.nodes.erase(node);
-    else if (node != record.manifest.nodes.end())
-      std::erase(node->second.allocations, name);
+    const std::string node = entry->node_id;
+    if (const auto placed = record.manifest.nodes.find(node); placed != record.manifest.nodes.end())
+      std::erase(placed->second.allocations, name);
+    if (is_alone(record, name)) supersede_node(record, node, false);  // with what is being placed there
     displace(record, name);
   }
   entry->collected = false;

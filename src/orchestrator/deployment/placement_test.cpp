@@ -76,6 +76,21 @@ TEST_F(PlacementTest, ResultsHaveTheSmallerOfTheLimitsThatAreAskedForAndGranted)
   EXPECT_EQ(*granted_results(record, "job"), results) << "it is asked for as it is written";
 }
 
+TEST_F(PlacementTest, WhatRunsAgainReleasesWhatIsBeingPlacedOnItsMachine) {
+  entry("web").status = AllocationStatus::failed;
+  entry("web").collected = true;
+  entry("db").status = AllocationStatus::pending;
+  entry("db").handle = {};
+  entry("db").incarnation.clear();
+  run_again(record, "web", true);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"db", "web"}}}));
+  EXPECT_EQ(entry("web").restarts, 1u);
+  EXPECT_FALSE(record.manifest.nodes.contains("left"));
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded[0].peer, "p-left");
+  EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"db", ""}}));
+}
+
 /// Whether that has happened is not known: both runs are what the entry releases, and the next one counts once.
 TEST_F(PlacementTest, ARunThatIsRestartingIsSupersededWithTheNextOne) {
   record.restarting["web"] = "web-1";
