@@ -18,13 +18,13 @@ using json::Object;
 using json::Value;
 
 // Without effect, see check_supported() and fields.hpp: ~
-constexpr std::string_view kTopKeys[] = {
-    "version", "allocations",       "nodes",       "exclude_peers",        "metadata", "resources",
-    "~edges",  "~edge_constraints", "~supervisor", "~escalation_strategy", "~keys",    "~scripts",
-    "~subnet", "~contracts",        "~volumes"};
-constexpr std::string_view kAllocationKeys[] = {
-    "executor",  "type",     "resources", "execution",  "depends_on", "healthcheck", "inputs",           "results",
-    "~dns_name", "~dnsname", "~keys",     "~provision", "~volume",    "~volumes",    "~failure_recovery"};
+constexpr std::string_view kTopKeys[] = {"version",  "allocations",       "nodes",      "exclude_peers",
+                                         "metadata", "resources",         "supervisor", "escalation_strategy",
+                                         "~edges",   "~edge_constraints", "~keys",      "~scripts",
+                                         "~subnet",  "~contracts",        "~volumes"};
+constexpr std::string_view kAllocationKeys[] = {"executor",    "type",   "resources",  "execution",        "depends_on",
+                                                "healthcheck", "inputs", "results",    "failure_recovery", "~dns_name",
+                                                "~dnsname",    "~keys",  "~provision", "~volume",          "~volumes"};
 constexpr std::string_view kResourceKeys[] = {"name", "cpu", "ram", "disk", "~gpus"};
 constexpr std::string_view kCpuKeys[] = {"cores",   "clock_speed", "architecture", "~model",
                                          "~vendor", "~threads",    "~cache_size"};
