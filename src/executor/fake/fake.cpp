@@ -191,6 +191,7 @@ void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   if (!run.work.ended_at) run.work.ended_at = lane_.now();
   if (ran) result.cpu_seconds = std::chrono::duration<double>(*run.work.ended_at - run.work.since).count();
   run.result = result;
+  if (ran && host_->ends) host_->ends(run.work.request, result);
   run.changed_state(exit_code == 0 ? State::success : State::failed);
   if (ran) {
     metrics_.running.sub();

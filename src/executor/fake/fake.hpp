@@ -63,6 +63,7 @@ struct FakeHost {
   std::map<ExecutionId, Work> works;
   std::map<std::filesystem::path, Logs> kept;  // of executions that were removed, by their results folders
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
+  std::function<void(const Request&, const ExecutionResult&)> ends;  // told of each run that ends, before others see it
   bool answers = true;                         // false: neither a new Fake nor recover() reaches it
   Duration recovering = 0ns;                   // how long recover() takes
   bool stops = true;                           // false: stop() waits until the work has ended by itself

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "protocol/deployment.hpp"
 
@@ -173,7 +174,8 @@ void Cluster::end_at_once(Machine& machine) {
   machine.host_->kill();
   if (wiring_ == Wiring::memory) world_.run(*machine.host_, machine.network_->close());
   world_.run(*machine.host_, machine.store_->close());
-  machine.work_ = std::make_shared<executor::FakeHost>(*machine.work_);
+  const auto before = std::exchange(machine.work_, std::make_shared<executor::FakeHost>(*machine.work_));
+  before->ends = nullptr;
   world_.run(*machine.host_, shut(machine));
   machine.resources_.reset();
   machine.disk_ = std::make_unique<db::Store>(std::move(machine.store_->blocking()));

@@ -46,6 +46,10 @@ class Machine {
   [[nodiscard]] const executor::FakeHost& work() const { return *work_; }
   /// What each of its runs does as it begins.
   void on_run(std::function<void(const executor::Request&)> begins) { work_->begins = std::move(begins); }
+  /// Told of each of its runs that ends, with what it has printed. What runs when the machine loses power has no end.
+  void on_end(std::function<void(const executor::Request&, const executor::ExecutionResult&)> ends) {
+    work_->ends = std::move(ends);
+  }
   [[nodiscard]] resources::Manager& resources() { return *resources_; }
   /// What it offers, and what of it is reserved: as its daemon says, and as it is stored, also while no daemon runs.
   [[nodiscard]] const capability::Resources& share() const { return share_; }

@@ -16,7 +16,8 @@
 //  6. Each reservation is released exactly once (resources::Manager, 9): none is made anew or held after its release
 //     without another commit, and none that was released is released again. A release is repeated only where the
 //     daemon was started since, or its full disk has refused a write since: what follows a release was not stored then.
-//  7. What an orchestrator has collected of an output is what a run has printed (outputs.hpp), on both streams.
+//  7. What an orchestrator has collected of an output is what a run has printed (outputs.hpp), on both streams. At the
+//     end of the simulation it is complete up to the end of the run, be that by itself or by a shutdown.
 //
 // Threads: none. Cost: linear in the machines and what they run and hold.
 #pragma once
@@ -45,6 +46,14 @@ class Checkers {
   void watch(Machine& machine);
   /// A run begins there.
   void begins(const Machine& machine, const executor::ExecutionId& run);
+  void ends(const executor::ExecutionId& run, const executor::ExecutionResult& result) {
+    outputs_.ends(run.value, result.out, result.err);
+  }
+  /// As Outputs says.
+  [[nodiscard]] std::optional<std::string> missing_output(const std::string& run,
+                                                          const std::filesystem::path& folder) const {
+    return outputs_.missing(run, folder);
+  }
   /// The deployment is orchestrated by that machine.
   void deploys(const std::string& deployment, const Machine& user) { outputs_.deploys(deployment, user.work_dir()); }
   void add_exclusive(const std::string& deployment) { exclusive_.insert(deployment); }

@@ -267,5 +267,25 @@ TEST_F(CheckersTest, FindCollectedOutputThatNoRunHasPrinted) {
   expect({"what is collected is what the work has printed"});
 }
 
+TEST_F(CheckersTest, FindOutputThatIsMissingOfARunThatWasStopped) {
+  for (Machine* at : {&p, &q})
+    at->on_end([this](const executor::Request& request, const executor::ExecutionResult& result) {
+      checkers.ends(request.execution_id, result);
+    });
+  start(p, "e_a", 1, 10min, {"FAKE_OUT=0123456789", "FAKE_WRITE_SECONDS=10"});
+  cluster.world().run_for(5s);
+  const std::filesystem::path collected = q.work_dir() / "deployments" / "e" / "a";
+  std::filesystem::create_directories(collected);
+  ASSERT_TRUE(write_file(collected / "stdout.log", "0123"));
+  EXPECT_FALSE(checkers.missing_output("run-1", collected)) << "it runs";
+  ASSERT_TRUE(cluster.world().run(p.host(), p.executor().stop(executor::ExecutionId("run-1"), 1s)));
+  EXPECT_EQ(checkers.missing_output("run-1", collected), "stdout has 4 of 5 bytes");
+  ASSERT_TRUE(write_file(collected / "stdout.log", "01234"));
+  EXPECT_EQ(checkers.missing_output("run-1", collected), "");
+  start(q, "e_b", 1, 10min, {"FAKE_OUT=lost"});
+  cluster.crash(q);
+  EXPECT_FALSE(checkers.missing_output("run-2", collected)) << "what runs at a loss of power has no end";
+}
+
 }  // namespace
 }  // namespace dms::sim

@@ -54,6 +54,22 @@ void Outputs::deploys(const std::string& deployment, const std::filesystem::path
   deployments_[deployment].work_dir = work_dir;
 }
 
+std::optional<std::string> Outputs::missing(const std::string& run, const std::filesystem::path& folder) const {
+  const auto ended = ended_.find(run);
+  if (ended == ended_.end()) return std::nullopt;
+  std::string wrong;
+  for (const orchestrator::Stream kind : kStreams) {
+    const std::string& text = ended->second[kind == orchestrator::Stream::out ? 0 : 1];
+    if (text.empty()) continue;  // that of the run before may be there
+    const Result<std::vector<orchestrator::StoredPage>> parts = read_all(orchestrator::StreamFile(folder, kind));
+    const std::uint64_t stored = parts ? parts->back().total_size : 0;
+    if (stored != text.size() || !is_part_of(*parts, text))
+      wrong += fmt::format("{}{} has {} of {} bytes{}", wrong.empty() ? "" : ", ", orchestrator::to_string(kind),
+                           stored, text.size(), stored == text.size() ? ", and others than it has printed" : "");
+  }
+  return wrong;
+}
+
 void Outputs::has_ended(const std::string& deployment, SteadyTime now) {
   if (const auto found = deployments_.find(deployment); found != deployments_.end())
     found->second.last_look = now + kLastLook;

@@ -113,6 +113,34 @@ TEST_F(OutputsTest, AChangeOfTheSameSizeIsFoundWhenTheDeploymentHasEnded) {
   EXPECT_EQ(outputs.size(), 0u) << "it is forgotten";
 }
 
+TEST_F(OutputsTest, WhatARunHadPrintedAtItsEndIsMissingUntilAllOfItIsHere) {
+  EXPECT_FALSE(outputs.missing("run-1", folder())) << "it has not ended";
+  outputs.ends("run-1", "1 one\n2 two\n", kErr);
+  EXPECT_EQ(outputs.missing("run-1", folder()), "stdout has 0 of 12 bytes, stderr has 0 of 10 bytes");
+  err(0, kErr);
+  out(0, "1 one\n");
+  EXPECT_EQ(outputs.missing("run-1", folder()), "stdout has 6 of 12 bytes");
+  out(6, "2 two\n");
+  EXPECT_EQ(outputs.missing("run-1", folder()), "");
+  out(12, "3 three\n");
+  EXPECT_EQ(outputs.missing("run-1", folder()), "stdout has 20 of 12 bytes");
+}
+
+TEST_F(OutputsTest, WhatWasDroppedIsNotMissingIfItIsSaid) {
+  outputs.ends("run-1", kOut, kErr);
+  out(6, "2 two\n3 three\n");
+  ASSERT_TRUE(write_file(folder() / "stderr.log", "trouble\n"));
+  EXPECT_EQ(outputs.missing("run-1", folder()), "stderr has 8 of 10 bytes");
+}
+
+TEST_F(OutputsTest, TheOutputOfAnotherRunIsNotThatOfTheLast) {
+  out(0, kOut);
+  outputs.ends("run-2", "1 two\n2 two\n3 three\n", "");
+  EXPECT_EQ(outputs.missing("run-2", folder()), "stdout has 20 of 20 bytes, and others than it has printed");
+  outputs.ends("run-3", "", "");
+  EXPECT_EQ(outputs.missing("run-3", folder()), "") << "it has printed nothing";
+}
+
 TEST_F(OutputsTest, OneThatNobodyIsKnownToOrchestrateIsNotLookedAt) {
   outputs.begins("f_a", "run", "text", "");
   EXPECT_EQ(found(), Found{});

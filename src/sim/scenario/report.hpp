@@ -52,7 +52,7 @@ struct Report {
   std::uint64_t cancelled = 0;  ///< their users shut them down before their time
   std::uint64_t failed = 0;
   std::uint64_t unfinished = 0;
-  std::uint64_t outputs = 0;   ///< of tasks, compared and equal
+  std::uint64_t outputs = 0;   ///< of runs that have ended, compared and equal
   std::uint64_t results = 0;   ///< the same
   std::uint64_t inputs = 0;    ///< that a run found whole as it began
   std::uint64_t updates = 0;   ///< that were accepted

@@ -12,6 +12,11 @@ constexpr Duration kProgress = 10s;
 constexpr Duration kPoll = 30s;  // signed calls to every user's node
 constexpr std::size_t kMaxOutput = 64 << 20;
 
+constexpr const char* kComplete = "output is complete";
+
+/// By its user, at its time or before.
+bool is_shut_down(const Order& order) { return order.shut_down_at || !order.cancelled_in.empty(); }
+
 constexpr std::array<std::string_view, 5> kFaults = {"daemon killed", "power lost", "cut off", "disk full",
                                                      "clock wrong"};
 
@@ -58,6 +63,9 @@ void Simulation::make_machines() {
     causes_.add(machine->peer(), machine->name());
     checkers_.watch(*machine);
     machine->on_run([this, at = machine.get()](const executor::Request& request) { begins(*at, request); });
+    machine->on_end([this](const executor::Request& request, const executor::ExecutionResult& result) {
+      checkers_.ends(request.execution_id, result);
+    });
   }
   cluster_.substrate().set_latency(scenario_.latency);
   cluster_.substrate().set_tap([this](network::MemoryMessage& message) {
@@ -361,6 +369,7 @@ void Simulation::conclude() {
     compare_results(*order, *status);
   }
   cluster_.world().run_for(scenario_.lease + Checkers::kHeldMargin);
+  compare_ended_outputs();
   checkers_.check_that_nothing_is_left();
 }
 
@@ -377,9 +386,12 @@ bool Simulation::is_honest_end(const protocol::AllocationState& state) const {
   return state.status == protocol::AllocationStatus::completed && !dishonest_.contains(state.peer);
 }
 
-/// What is shut down while its provider has a fault may lose what it had not collected yet.
 bool Simulation::may_lack_output(const Order& order, const protocol::AllocationState& state) {
-  return !order.cancelled_in.empty() && cause(order, state) != Cause::none;
+  if (!state.reason.contains("output could not be fetched")) return false;
+  const SteadyTime now = cluster_.world().now();
+  const Result<crypto::PeerId> provider = crypto::PeerId::parse(state.peer);
+  return causes_.had_fault(user(order.user).peer(), order.sent_at, now) ||
+         (provider && causes_.had_fault(*provider, order.sent_at, now));
 }
 
 Cause Simulation::cause(const Order& order, const protocol::AllocationState& state) {
@@ -387,6 +399,7 @@ Cause Simulation::cause(const Order& order, const protocol::AllocationState& sta
 }
 
 void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusReply& status) {
+  if (is_shut_down(order)) return;  // later: it may still be to come from a provider that was away
   for (const auto& [name, output] : order.outputs) {
     const auto allocation = status.allocations.find(name);
     if (allocation == status.allocations.end() || !is_honest_end(allocation->second)) continue;
@@ -406,10 +419,33 @@ void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusR
       ++report_.outputs;
       continue;
     }
-    if (may_lack_output(order, allocation->second)) continue;
-    report_.add(seconds(), "output is complete",
-                fmt::format("{} of {} on {}{}", name, order.id, allocation->second.peer, wrong));
+    report_.add(seconds(), kComplete, fmt::format("{} of {} on {}{}", name, order.id, allocation->second.peer, wrong));
   }
+}
+
+void Simulation::compare_ended_outputs() {
+  for (const std::shared_ptr<Order>& order : orders_) {
+    if (order->id.empty() || order->state != "Completed" || !is_shut_down(*order)) continue;
+    const auto status = cluster_.status(user(order->user), order->id);
+    if (!status) continue;
+    for (const auto& [name, state] : status->allocations) compare_ended_output(*order, name, state);
+  }
+}
+
+void Simulation::compare_ended_output(const Order& order, const std::string& name,
+                                      const protocol::AllocationState& state) {
+  const bool has_ended =
+      state.status == protocol::AllocationStatus::terminated || state.status == protocol::AllocationStatus::completed;
+  if (!has_ended || dishonest_.contains(state.peer)) return;
+  const std::filesystem::path folder = orchestrator::OutputStore(user(order.user).work_dir()).folder(order.id, name);
+  const std::optional<std::string> wrong = checkers_.missing_output(state.incarnation, folder);
+  if (!wrong) return;
+  if (wrong->empty())
+    ++report_.outputs;
+  else if (!may_lack_output(order, state))
+    report_.add(seconds(), kComplete,
+                fmt::format("{} of {} on {}, run {}: {} ({})", name, order.id, state.peer, state.incarnation, *wrong,
+                            state.reason));
 }
 
 /// One that could not be fetched is told in the status; a fault of either party explains it.

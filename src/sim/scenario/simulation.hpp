@@ -4,7 +4,11 @@
 //  1. One seed determines the run: machines, work, faults, lies. The same scenario gives the same run.
 //  2. Deployments are submitted evenly over Scenario::duration, faults happen in it. Then every machine is repaired,
 //     services are shut down, and within Scenario::settle each deployment must have ended, with the output that its
-//     tasks wrote. After the longest time for which anything may be held without a deployment, nothing may be left.
+//     tasks wrote. After the longest time for which anything may be held without a deployment, nothing may be left, and
+//     of what was shut down all output is here that was printed before its end. Excepted are dishonest providers, and
+//     runs that a loss of power has ended: their output is lost with them. What the status says is incomplete has to be
+//     explained by a fault of a party: a provider that cannot store a stop refuses it, and its work is released with
+//     what it has printed so far (orchestrator/deployment/cleaner.hpp, 3).
 //  3. Checkers look each simulated second (checkers.hpp). The work itself checks its inputs as it begins, and leaves
 //     results (file_work.hpp).
 //  4. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie or too few
@@ -66,6 +70,9 @@ class Simulation {
   void observe();
   void conclude();
   void compare_outputs(Order& order, const protocol::DeploymentStatusReply& status);
+  void compare_ended_outputs();
+  void compare_ended_output(const Order& order, const std::string& name, const protocol::AllocationState& state);
+  /// The status says that it lacks output, and a party had a fault.
   [[nodiscard]] bool may_lack_output(const Order& order, const protocol::AllocationState& state);
   [[nodiscard]] Cause cause(const Order& order, const protocol::AllocationState& state);
   void compare_results(const Order& order, const protocol::DeploymentStatusReply& status);
