@@ -16,8 +16,8 @@
 
 namespace dms::capability {
 
-/// As machines state them: the names of GeoLite2, from which the existing network takes its locations. Messages may have
-/// others.
+/// As machines state them: the names of GeoLite2, from which the existing network takes its locations. Messages may
+/// have others.
 inline constexpr std::array<std::string_view, 7> kContinents = {"Africa",        "Antarctica", "Asia",         "Europe",
                                                                 "North America", "Oceania",    "South America"};
 

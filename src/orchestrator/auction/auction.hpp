@@ -27,7 +27,7 @@
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
-// kept.
+// kept. A connected peer that does not answer delays each round by kBidSettle at most.
 #pragma once
 
 #include <functional>
@@ -48,9 +48,9 @@
 namespace dms::orchestrator {
 
 inline constexpr Duration kBidRound = 5s;
-/// A bid comes within a round trip and the time of some signatures: 1 s is enough from anywhere on Earth, also for a
-/// machine that is busy. Every auction with a connected peer that does not bid takes that much longer.
-inline constexpr Duration kBidSettle = 1s;
+/// A bid comes within a round trip and the time of some signatures: that long is enough from another continent. Every
+/// auction with a connected peer that does not bid takes that much longer.
+inline constexpr Duration kBidSettle = 400ms;
 inline constexpr std::size_t kMaxBidsPerNode = 64;
 inline constexpr std::size_t kBidQueue = 256;
 inline constexpr Duration kClockQuestion = 1s;
