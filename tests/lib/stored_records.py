@@ -113,6 +113,30 @@ def deployment_states(machine, ensemble):
     return states
 
 
+def placement_states(machine, ensemble, name):
+    """Of an allocation at its orchestrator: how far it is placed, or its end; and of what it leaves elsewhere, whether that is here."""
+    record = documents(machine, "deployments").get(ensemble.id)
+    entry = record and record["manifest"]["allocations"].get(name)
+    left = [other for other in record and record.get("superseded") or [] if name in other["allocations"]]
+    states = {"awaited" if any(name in other.get("unfetched", []) for other in left) else "left"} if left else set()
+    if not entry:
+        return states or {"gone"}
+    states.add({"pending": "unplaced"}.get(entry["status"], entry["status"]))
+    if entry.get("collected"):
+        states.add("collected")
+    if entry["status"] == "pending" and entry["node_id"] in record["manifest"]["nodes"]:
+        states.add("starting" if name in record.get("starts", {}) else "requested")
+    return states
+
+
+def end_time_to_deploy(machine, ensemble):
+    """Of a daemon that does not run: the deployment's deadline has passed when it is started, as if it had been down until then."""
+    with sqlite3.connect(machine.work_dir / "nunet.db") as store:
+        record = documents(machine, "deployments")[ensemble.id] | {"deploy_until": 1}
+        store.execute("UPDATE documents SET body = ? WHERE collection = 'deployments' AND id = ?", (json.dumps(record), ensemble.id))
+    store.close()
+
+
 def advance_until(machine, states, wanted, what, timeout=90):
     """The daemon and the others of the cluster go on by turns until `wanted` is one of `states()`; it is left suspended."""
     others = [other for other in machine.cluster.machines.values() if other is not machine and other.goes_on()]

@@ -11,9 +11,11 @@ from work import named, work_of
 
 
 def advance(context, machine, name, state):
-    """The orchestrator stores the states of deployments, providers those of allocations."""
-    if machine is context.user:
+    """The orchestrator stores the states of deployments and of their allocations, providers those of allocations that they hold."""
+    if machine is context.user and name in context.ensembles:
         states = lambda: stored_records.deployment_states(machine, context.ensembles[name])
+    elif machine is context.user:
+        states = lambda: stored_records.placement_states(machine, work_of(context, name), name)
     else:
         states = lambda: stored_records.allocation_states(machine, work_of(context, name), name)
     stored_records.advance_until(machine, states, state, f"{name} is {state}")
@@ -43,6 +45,11 @@ def kill_at(context, names, holder, name, state):
         each.kill()
     if machine not in killed:
         machine.resume()
+
+
+@when('the time of "{deployment}" to be deployed ends while the daemon of {name:w} is down')
+def time_to_deploy_ends(context, deployment, name):
+    stored_records.end_time_to_deploy(context.cluster.machines[name], context.ensembles[deployment])
 
 
 @then("{name:w} has stored how it reaches {names}")

@@ -24,6 +24,7 @@ SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feat
            'digests "large"': "sha256sum <large >digest; " + feature_work.COUNT,
            'leaves "large"': "head -c 128M /dev/urandom >large; sha256sum <large >digest; " + feature_work.COUNT,
            'leaves "word", and counts': f"echo whole >word; {feature_work.COUNT}",
+           'leaves "word", counts, then exits with 7': f"echo whole >word; {feature_work.COUNT}; exit 7",
            "leaves files that only root reads, and counts": f"umask 077; cd /work; mkdir kept; id -u >kept/who; echo own >mine; {feature_work.COUNT}",
            "says bye on SIGTERM": "trap 'echo bye; exit 0' TERM; " + feature_work.COUNT}
 
