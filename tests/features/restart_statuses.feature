@@ -94,41 +94,6 @@ Feature: Daemons killed exactly at the states of a deployment
       | alice and bob | ending    |
       | alice and bob | releasing |
 
-  Scenario Outline: <killed> killed once a running deployment that is updated has stored what to <change>
-    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
-    When alice deploys
-      | deployment | allocation | script              | type    | at  |
-      | web        | kept       | counts              | service | bob |
-      | web        | dropped    | says bye on SIGTERM | service | bob |
-    Then deployment "web" is running
-    And "kept" counts on
-    And "dropped" counts on
-    When the daemon of alice is suspended
-    And alice begins to update "web" to
-      | deployment | allocation | script | type    | at  |
-      | web        | kept       | counts | service | bob |
-      | web        | added      | counts | service | bob |
-    And the daemon of <killed> is killed once alice has stored that "web" is <state>
-    And the daemon of <killed> is started and connected
-    Then "added" runs at bob
-    And "dropped" does not run
-    And "kept" has the same run as before
-    And the output of "dropped" ends in "bye"
-    When alice shuts "web" down
-    Then deployment "web" is completed
-    And the output of "kept" has no gap
-    And the output of "added" has no gap
-    And the output of "dropped" ends in "bye"
-    And nothing is left at bob
-
-    Examples:
-      | killed        | change  | state     |
-      | alice         | add     | updating  |
-      | alice         | release | releasing |
-      | bob           | add     | updating  |
-      | bob           | release | releasing |
-      | alice and bob | add     | updating  |
-
   Scenario Outline: <killed> killed once the deployment of a service that has failed its health check is restarting
     Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys

@@ -107,9 +107,6 @@ def deployment_states(machine, ensemble):
         states.add("releasing")
     if record.get("restarting"):
         states.add("restarting")
-    wanted = [allocations.get(name) for name in record["ensemble"]["v1"]["allocations"]]
-    if record["status"] == "Running" and any(known is None or known["status"] == "pending" for known in wanted):
-        states.add("updating")
     return states
 
 
