@@ -201,15 +201,16 @@ TEST(Supported, TheExecutorOfTheSimulationIsNotOffered) {
 }
 
 TEST(Supported, EveryRefusalIsReportedAtOnce) {
+  std::vector<Refusal> list = refusals();
+  std::erase_if(list, [](const Refusal& refusal) {  // what is not checked here, or is no mistake beside another
+    return refusal.field.ends_with(".executor") || refusal.field == "escalation_strategy";
+  });
   Ensemble ensemble = plain();
-  for (const Refusal& refusal : refusals())
-    if (!refusal.field.ends_with(".executor")) refusal.ask(ensemble);
+  for (const Refusal& refusal : list) refusal.ask(ensemble);
   const auto checked = check_supported(ensemble);
   ASSERT_FALSE(checked);
-  for (const Refusal& refusal : refusals())
-    if (!refusal.field.ends_with(".executor")) {
-      EXPECT_NE(checked.error().message().find("\n  " + refusal.field + ": "), std::string::npos) << refusal.field;
-    }
+  for (const Refusal& refusal : list)
+    EXPECT_NE(checked.error().message().find("\n  " + refusal.field + ": "), std::string::npos) << refusal.field;
 }
 
 /// The names of the members of a type, as its JSON has them.
