@@ -26,7 +26,9 @@ def after_all(context):
 
 
 def missing(tags):
-    """What a scenario with these tags needs and the machine lacks; empty if nothing."""
+    """What a scenario with these tags needs and is not there; empty if nothing."""
+    if "nightly" in tags and not os.environ.get("NUNET_EVERY_SCENARIO"):
+        return "a scenario of the nightly run; NUNET_EVERY_SCENARIO=1 runs it, too"
     if "docker" in tags and not shutil.which("docker"):
         return "docker is not installed"
     if "bwrap" in tags and (obstacle := probes.sandbox_obstacle()):

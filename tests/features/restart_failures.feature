@@ -39,12 +39,16 @@ Feature: Daemons killed while a deployment that fails is cleaned up
       | killed          | work   | state     |
       | alice           | breaks | failed    |
       | alice           | waits  | left      |
-      | alice           | breaks | collected |
-      | bob             | breaks | failed    |
       | bob             | breaks | collected |
       | alice and bob   | breaks | failed    |
-      | alice and bob   | breaks | collected |
       | alice and carol | breaks | failed    |
+
+    @nightly
+    Examples:
+      | killed          | work   | state     |
+      | alice           | breaks | collected |
+      | bob             | breaks | failed    |
+      | alice and bob   | breaks | collected |
 
   Scenario Outline: <killed> killed once "<work>" of a deployment that was not provisioned in time is <state>
     When alice deploys
@@ -79,12 +83,16 @@ Feature: Daemons killed while a deployment that fails is cleaned up
     Examples:
       | killed           | work   | state     |
       | alice            | stack  | failed    |
-      | alice            | breaks | collected |
       | alice            | runs   | collected |
-      | bob              | stack  | failed    |
       | bob              | breaks | collected |
       | carol            | stack  | failed    |
-      | carol            | runs   | collected |
-      | alice and carol  | stack  | failed    |
       | alice and carol  | runs   | collected |
       | bob and carol    | stack  | failed    |
+
+    @nightly
+    Examples:
+      | killed           | work   | state     |
+      | alice            | breaks | collected |
+      | bob              | stack  | failed    |
+      | carol            | runs   | collected |
+      | alice and carol  | stack  | failed    |

@@ -45,18 +45,22 @@ Feature: Daemons killed while a running deployment is updated
     Examples:
       | killed          | work    | state     |
       | alice           | added   | unplaced  |
-      | bob             | added   | unplaced  |
-      | alice and bob   | added   | unplaced  |
-      | alice           | added   | starting  |
       | bob             | added   | starting  |
       | alice and bob   | added   | starting  |
       | alice           | moved   | requested |
-      | carol           | moved   | requested |
-      | alice           | moved   | starting  |
       | alice and carol | moved   | starting  |
       | carol           | moved   | running   |
       | alice           | dropped | left      |
       | bob             | dropped | left      |
+
+    @nightly
+    Examples:
+      | killed          | work    | state     |
+      | bob             | added   | unplaced  |
+      | alice and bob   | added   | unplaced  |
+      | alice           | added   | starting  |
+      | carol           | moved   | requested |
+      | alice           | moved   | starting  |
 
   Scenario Outline: <killed> killed once a task, whose machine is changed, is <state>
     Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
@@ -82,12 +86,16 @@ Feature: Daemons killed while a running deployment is updated
     Examples:
       | killed          | state     |
       | alice           | awaited   |
-      | bob             | awaited   |
       | alice and bob   | left      |
-      | bob             | left      |
-      | alice           | requested |
       | alice and carol | requested |
       | carol           | starting  |
+
+    @nightly
+    Examples:
+      | killed          | state     |
+      | bob             | awaited   |
+      | bob             | left      |
+      | alice           | requested |
 
   Scenario Outline: <killed> killed while another machine is sought for what an update moves
     When alice deploys
