@@ -14,7 +14,9 @@ namespace {
 
 Error io_error(std::string_view doing, const std::filesystem::path& path) {
   const int code = errno;
-  return {code == ENOENT ? Errc::not_found : Errc::io,
+  return {code == ENOENT   ? Errc::not_found
+          : code == EEXIST ? Errc::already_exists
+                           : Errc::io,
           fmt::format("{} {}: {}", doing, path.string(), std::strerror(code))};
 }
 
@@ -91,8 +93,12 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view text, unsigned mode) {
   TRY_VOID(make_parent(path.parent_path()));
-  const std::filesystem::path aside = path.parent_path() / name_aside(path.filename().string());
-  Result<void> written = write_new(aside, text, mode);
+  std::filesystem::path aside;
+  Result<void> written;
+  do {  // another name, if a killed process with this one's number has left one
+    aside = path.parent_path() / name_aside(path.filename().string());
+    written = write_new(aside, text, mode);
+  } while (!written && written.error().is(Errc::already_exists));
   if (written && ::rename(aside.c_str(), path.c_str()) != 0) written = std::unexpected(io_error("renaming to", path));
   if (!written) {
     ::unlink(aside.c_str());

@@ -64,6 +64,14 @@ TEST_F(FileTest, WhatAKilledProcessLeavesIsRemoved) {
   EXPECT_EQ(remove_unfinished_writes(folder_ / "nowhere"), 0u);
 }
 
+/// The first process of a container has the same number each time.
+TEST_F(FileTest, WhatAKilledProcessOfTheSameNumberHasLeftIsNoObstacle) {
+  for (int i = 0; i < 300; ++i) std::ofstream(folder_ / fmt::format(".log.{}.{}", ::getpid(), i));
+  const Result<void> written = write_file(folder_ / "log", "text");
+  EXPECT_TRUE(written) << written.error().to_string();
+  EXPECT_EQ(read_file(folder_ / "log", 10), "text");
+}
+
 TEST_F(FileTest, ReadsNoMoreThanAllowed) {
   const auto path = folder_ / "note";
   ASSERT_TRUE(write_file(path, "12345"));
