@@ -245,9 +245,8 @@ void Tree::restart(Record& supervisor, Record& child, const std::string& path) {
   const Flags& flags = *supervisor.spec.supervisor;
   std::string why = fmt::format("more than {} restarts within {}", flags.intensity, to_text(flags.period));
   enter(child, Phase::idle);
-  end(supervisor, {.end = End::abnormal,
-                   .start_failed = supervisor.phase == Phase::starting,
-                   .causes = chain(parent_of(path), std::move(why), child.last)});
+  // Also while others of it are started: OTP sees the end of a child that was up after them, and it has started then.
+  end(supervisor, {.end = End::abnormal, .causes = chain(parent_of(path), std::move(why), child.last)});
 }
 
 /// True if there may be this one, too.

@@ -318,6 +318,16 @@ TEST(TreeTest, AChildThatIsStillStartingIsStoppedWithTheOthers) {
   EXPECT_THAT(world.start_failed("c"), ElementsAre("stop b", "stop a", "over"));
 }
 
+TEST(TreeTest, ASupervisorThatGivesUpWhileItStartsIsRestartedByItsParent) {
+  World world(tree_of(kPatient,
+                      {supervisor("s", flags_of(Strategy::one_for_one, 0), {worker("x"), worker("y")}), worker("b")}));
+  world.slow = {"s/y"};
+  EXPECT_THAT(world.start(), ElementsAre("start s/x", "start s/y"));
+  EXPECT_THAT(world.crash("s/x"), ElementsAre("stop s/y", "start b", "start s/x", "start s/y"));
+  EXPECT_THAT(world.started("s/y"), IsEmpty());
+  EXPECT_FALSE(world.over);
+}
+
 TEST(TreeTest, WhatIsToBeStoppedStartsNothing) {
   World world(tree_of(
       kPatient, {supervisor("s", kPatient, {worker("x"), supervisor("t", kPatient, {worker("y")})}), worker("b")}));
