@@ -1,6 +1,7 @@
 @bwrap @job-orchestration
 Feature: Full disks and wrong clocks
-  What cannot be stored is not begun; what has begun is kept until it can be stored. No lease depends on the time of day.
+  What cannot be stored is not begun; what has begun is kept until it can be stored. Leases are measured by monotonic clocks; a wall clock
+  that is wrong for longer than a lease costs its renewals, whose messages have expired before they arrive.
 
   @tmpfs @local-db
   Scenario: The provider's disk is full for a while

@@ -33,6 +33,8 @@ Feature: Daemons killed while deployments are in each state
     And the gate of "first" is opened
     Then "second" runs once
     And "later" runs once
+    And "task" has the same run as before
+    And "service" has the same run as before
     When the gate of "task" is opened
     And the gate of "second" is opened
     And the gate of "later" is opened
@@ -70,7 +72,7 @@ Feature: Daemons killed while deployments are in each state
     When the daemon of alice and bob is killed
     And the daemon of alice and bob is started
     Then alice and bob find each other
-    And "service" runs once
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap
@@ -82,11 +84,12 @@ Feature: Daemons killed while deployments are in each state
       | deployment | allocation | script | type | at  |
       | task       | task       | counts | task | bob |
     Then deployment "task" is running
+    And "task" runs once
     When alice follows the output of "task"
     Then more of it is printed
     When the daemon of bob is killed
     And the daemon of bob is started and connected
-    Then "task" counts on
+    Then "task" has the same run as before
     When the gate of "task" is opened
     Then deployment "task" is completed
     And following ends, and has printed the output of "task"
@@ -112,6 +115,8 @@ Feature: Daemons killed while deployments are in each state
       | deployment | status  |
       | task       | Running |
       | service    | Running |
+    And "boxed" has the same run as before
+    And "served" has the same run as before
     When the gate of "boxed" is opened
     And alice shuts "service" down
     Then deployment "task" is completed

@@ -37,6 +37,7 @@ class Ensemble:
         self.cluster, self.timeout, self.id, self.deployer = cluster, timeout, None, None
         self.number = next(NUMBERS)
         self.allocations, self.nodes, self.marks = {}, {}, {}
+        self.seen = {}  # the processes of an allocation when a step last looked
 
     def add(self, name, script=COUNT, node="place", peer=None, **what):
         """An allocation; its node is pinned to the machine `peer`. `node` may be a dictionary with more of the node's members."""
@@ -84,7 +85,8 @@ class Ensemble:
                 return found or True
             raise ClusterError(f"{len(found)} processes")
         try:
-            return wait_for(as_many, f"{count} processes run {name}")
+            self.seen[name] = wait_for(as_many, f"{count} processes run {name}")
+            return self.seen[name]
         except ClusterError as error:
             raise ClusterError(f"{error}\n{self.known()}") from error
 
@@ -115,6 +117,7 @@ class Ensemble:
         """Waits until the work has written more of its output: a length of time that a scenario can measure."""
         before = self.written(name)
         wait_for(lambda: self.written(name) >= before + bytes, f"{name} counts on from {before} bytes")
+        self.seen[name] = self.processes(name)
 
     def arriving(self, name, what):
         """Files of the allocation that are at their receiver in part: its `inputs` at a provider, its `results` at the orchestrator."""

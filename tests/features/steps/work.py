@@ -628,9 +628,12 @@ def deletes_and_prunes(context, name, deployment):
 
 @then('"{name}" has the same run as before')
 def same_run(context, name):
-    """It counts from 1 without a gap, and is the only one."""
+    """As when a step last looked. It counts from 1 without a gap, and is the only one."""
     ensemble = work_of(context, name)
-    ensemble.running(name)
+    before = ensemble.seen.get(name)
+    assert before, f"no step has looked at the processes of {name} before"
+    now = ensemble.running(name)
+    assert now == before, f"{name} ran as {before}, and runs as {now}"
     ensemble.check_count(name, ended=False)
 
 
