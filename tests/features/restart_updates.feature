@@ -110,8 +110,8 @@ Feature: Daemons killed while a running deployment is updated
     When the daemon of <killed> is killed
     And the daemon of <killed> is started and connected
     Then deployment "web" is running
-    And "kept" runs at bob
     And "kept" has the same run as before
+    And "kept" runs at bob
     When alice shuts "web" down
     Then deployment "web" is completed
     And the output of "kept" has no gap

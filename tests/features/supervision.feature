@@ -13,6 +13,8 @@ Feature: Supervision
       | trio       | b          | counts, then exits with 7 | service | bob | one_for_one      |
       | trio       | c          | counts                    | service | bob | one_for_one      |
     Then deployment "trio" is running
+    And "a" runs once
+    And "c" runs once
     When the gate of "b" is opened
     Then the reason of "trio" mentions "it is started again"
     And "b" is restarted
@@ -49,6 +51,7 @@ Feature: Supervision
       | trio       | b          | counts, then exits with 7 | service | bob | rest_for_one     |
       | trio       | c          | counts                    | service | bob | rest_for_one     |
     Then deployment "trio" is running
+    And "a" runs once
     When the gate of "b" is opened
     Then "c" is restarted
     And "b" runs once

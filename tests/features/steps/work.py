@@ -83,7 +83,7 @@ def deploys(context, name):
 def update_command(context, deployment):
     """What the user types, with the changed ensemble in a file."""
     old, new = context.ensembles[deployment], ensembles_of(context)[deployment]
-    new.id, new.deployer = old.id, old.deployer
+    new.id, new.deployer, new.seen = old.id, old.deployer, old.seen
     for known, allocation in old.allocations.items():  # what is not changed keeps its mark
         if known in new.allocations:
             new.allocations[known]["execution"], new.marks[known] = allocation["execution"], old.marks[known]
