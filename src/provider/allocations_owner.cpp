@@ -105,10 +105,8 @@ Result<Allocations::AllocationPtr> Allocations::find_named(const std::string& na
   if (found.empty()) return fail(Errc::not_found, "no allocation here has a name that begins with \"{:.128}\"", name);
   const std::size_t count = found.size();
   found.resize(std::min(count, kShownNames));
-  std::string names;
-  for (const std::string& each : found) names += (names.empty() ? "" : ", ") + each;
   return fail(Errc::invalid_argument, "{} allocations here have names that begin with \"{:.128}\": {}{}", count, name,
-              names, count > kShownNames ? ", ..." : "");
+              fmt::join(found, ", "), count > kShownNames ? ", ..." : "");
 }
 
 Task<protocol::AllocationLogsResponse> Allocations::owner_logs(protocol::OwnerLogsRequest request,

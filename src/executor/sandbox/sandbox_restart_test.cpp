@@ -179,7 +179,7 @@ TEST_F(SandboxRestartTest, WorkEndsWithItsShim) {
   EXPECT_TRUE(result.killed);
   EXPECT_THAT(result.error_msg, HasSubstr("shim"));
   EXPECT_EQ(result.out, "ready\n" + std::string(kLostEnd));
-  EXPECT_EQ(result.err, kLostEnd) << "nobody knows whether anything was in that pipe";
+  EXPECT_EQ(result.err, kLostEnd) << "the shim may have lost output of this stream, too";
   if (groups()) {
     EXPECT_TRUE(groups()->list().empty());
   }
@@ -198,7 +198,7 @@ TEST_F(SandboxRestartTest, TheLostEndOfAKilledShimIsMarkedOnce) {
   EXPECT_EQ(page->total, marked.size());
   runtime_.run(sandbox_->close());
   EXPECT_EQ(restart({r}).size(), 1u);
-  EXPECT_EQ(finish().out, marked) << "once, whoever reads the end again";
+  EXPECT_EQ(finish().out, marked) << "once, also if the end is read again";
 }
 
 TEST_F(SandboxRestartTest, WorkEndsWithItsShimWithoutADaemon) {

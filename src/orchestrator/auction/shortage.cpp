@@ -80,8 +80,7 @@ void Shortage::set_self_declined(std::string_view why) { self_declined_ = shorte
 std::string Shortage::asked(std::size_t bidders) const {
   if (connected_ == 0 && bidders == 0 && self_left_out_)
     return "no peer is connected, and this machine is excluded (exclude_peers, a failure a short time ago, or work "
-           "that "
-           "its owner has ended)";
+           "that its owner has ended)";
   if (connected_ == 0 && bidders == 0)
     return fmt::format("no peer is connected{}", self_declined_.empty() ? ", and this machine has not bid" : "");
   constexpr std::string_view kLeftOut =
