@@ -261,7 +261,8 @@ struct AllocationInfo {
   std::int64_t lease_ns = 0;  ///< until its lease ends; of work that has not ended
   bool being_ended = false;   ///< its orchestrator or the owner of the machine has its run ended
   bool ended_by_owner = false;
-  std::string reason;  ///< of work that has ended
+  std::uint32_t restarts = 0;  ///< in its place, by its orchestrator
+  std::string reason;          ///< of work that has ended
   int exit_code = 0;
   // If the request asks for usage; 0 and absent: not known.
   double cpu_seconds = 0;
@@ -278,7 +279,8 @@ struct AllocationInfo {
                       json::field("using_ports", &I::using_ports), json::field("created_at", &I::created_at),
                       json::field("started_at", &I::started_at), json::field("name", &I::name, omit),
                       json::field("lease", &I::lease_ns, omit), json::field("being_ended", &I::being_ended, omit),
-                      json::field("ended_by_owner", &I::ended_by_owner, omit), json::field("reason", &I::reason, omit),
+                      json::field("ended_by_owner", &I::ended_by_owner, omit),
+                      json::field("restarts", &I::restarts, omit), json::field("reason", &I::reason, omit),
                       json::field("exit_code", &I::exit_code, omit), json::field("cpu_seconds", &I::cpu_seconds, omit),
                       json::field("memory_bytes", &I::memory_bytes, omit),
                       json::field("disk_bytes", &I::disk_bytes, omit), json::field("stdout_size", &I::out_size, omit),

@@ -202,6 +202,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool 
     record.phase = Phase::starting;
     record.previous = incarnation;
     record.incarnation = next;
+    ++record.restarts;
     record.started_ns = 0;
     record.over_disk.clear();
     record.end.reset();

@@ -36,6 +36,7 @@ protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& all
   info.execution_id = record.incarnation;
   info.created_at = record.created_ns;
   info.started_at = record.started_ns;
+  info.restarts = record.restarts;
   info.being_ended = record.stopping && allocation.active();
   if (record.end) {
     info.ended_by_owner = record.end->by_owner;

@@ -113,6 +113,16 @@ TEST_F(OwnerTest, AnEndGoesOnWithItsGraceAfterARestartOfTheDaemon) {
   expect_told_once();
 }
 
+TEST_F(OwnerTest, TheListCountsRestartsAlsoAfterARestartOfTheDaemon) {
+  begin(kService);
+  EXPECT_EQ(listed().restarts, 0U);
+  const auto next = restart(incarnation);
+  ASSERT_TRUE(next && next->ok);
+  EXPECT_EQ(restart(incarnation)->incarnation, next->incarnation) << "a repeated request restarts nothing";
+  restart_daemon();
+  EXPECT_EQ(listed().restarts, 1U);
+}
+
 TEST_F(OwnerTest, AnEndThatCannotBeStoredChangesNothing) {
   begin(kService);
   disk_is_full();

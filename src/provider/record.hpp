@@ -72,6 +72,7 @@ struct AllocationRecord {
   std::string boot_id;                         ///< in which the phase was entered
   std::string incarnation;                     ///< of the current run, or of the first one to come
   std::string previous;                        ///< the incarnation that a restart replaced
+  std::uint32_t restarts = 0;                  ///< by its orchestrator; records of older versions lack it
   std::uint64_t started_ns = 0;                ///< since 1970; 0: this incarnation has not run
   bool stopping = false;                       ///< this run is to end, or has ended, and no other one follows
   std::optional<std::int64_t> owner_grace_ns;  ///< set: the owner of this machine has this run ended, with this grace
@@ -84,8 +85,9 @@ struct AllocationRecord {
                       json::field("orchestrator", &R::orchestrator), json::field("node", &R::node, omit),
                       json::field("created", &R::created_ns), json::field("phase", &R::phase),
                       json::field("boot", &R::boot_id), json::field("incarnation", &R::incarnation),
-                      json::field("previous", &R::previous, omit), json::field("started", &R::started_ns, omit),
-                      json::field("stopping", &R::stopping, omit), json::field("owner_grace", &R::owner_grace_ns, omit),
+                      json::field("previous", &R::previous, omit), json::field("restarts", &R::restarts, omit),
+                      json::field("started", &R::started_ns, omit), json::field("stopping", &R::stopping, omit),
+                      json::field("owner_grace", &R::owner_grace_ns, omit),
                       json::field("over_disk", &R::over_disk, omit), json::field("end", &R::end, omit));
   }
 };
