@@ -65,17 +65,18 @@ Actor::~Actor() {
 }
 
 Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext security, std::string inbox) {
-  return start(system, std::move(security), std::move(inbox), nullptr);
+  return start(system, std::move(security), std::move(inbox), nullptr, {});
 }
 
-Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext security, std::string inbox,
-                                            Actor* parent) {
+Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext security, std::string inbox, Actor* parent,
+                                            std::optional<Handle> supervisor) {
   TRY_VOID(check_inbox(inbox));
   Handle handle;
   handle.id = security.id();
   handle.did = security.did();
   handle.address = {system.network.self().to_string(), std::move(inbox)};
-  TRY_VOID(system.registry.add(handle, parent == nullptr ? std::nullopt : std::optional(parent->handle_)));
+  TRY_VOID(system.registry.add(handle, parent == nullptr ? std::nullopt : std::optional(parent->handle_),
+                               std::move(supervisor)));
   std::unique_ptr<Actor> actor(new Actor(system, std::move(security), std::move(handle), parent));
   Actor* self = actor.get();
   auto listening =
@@ -363,7 +364,7 @@ Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptio
   if (stopping_->begun) return fail(dms::Errc::closed, "the actor in inbox {} has stopped", handle_.address.inbox);
   crypto::PrivateKey key = options.key ? *std::move(options.key) : crypto::PrivateKey::generate(lane().random());
   TRY(SecurityContext security, SecurityContext::create(std::move(key), security_.capabilities(), lane().unix_now()));
-  TRY(std::unique_ptr<Actor> child, start(system_, std::move(security), std::move(inbox), this));
+  TRY(std::unique_ptr<Actor> child, start(system_, std::move(security), std::move(inbox), this, options.supervisor));
   if (options.supervisor && options.supervisor->id != child->handle_.id)
     child->spawn(child->renew_supervisor_grant(*std::move(options.supervisor)));
   return child;

@@ -207,7 +207,7 @@ class Actor {
 
   Actor(System& system, SecurityContext security, Handle handle, Actor* parent);
   static Result<std::unique_ptr<Actor>> start(System& system, SecurityContext security, std::string inbox,
-                                              Actor* parent);
+                                              Actor* parent, std::optional<Handle> supervisor);
 
   // Receiving
   /// Whether the signature of an envelope has been checked already.

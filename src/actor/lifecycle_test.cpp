@@ -15,6 +15,8 @@ TEST_P(Lifecycle, AChildHasItsOwnKeyAndItsParentsDid) {
   for (const std::string bad : {"", "a/b", "a b", "\n"})
     EXPECT_TRUE(b.root->create_child(bad).error().is(dms::Errc::invalid_argument)) << bad;
   EXPECT_EQ(b.system->registry.get("root")->children, std::vector{child->handle()});
+  EXPECT_EQ(b.system->registry.get("ensemble-1")->parent, b.root->handle());
+  EXPECT_FALSE(b.system->registry.get("ensemble-1")->supervisor);
   w.run(b, child->stop());
   EXPECT_FALSE(b.system->registry.get("ensemble-1"));
   EXPECT_TRUE(b.system->registry.get("root")->children.empty());
@@ -58,6 +60,7 @@ TEST_P(Lifecycle, EachActorAnswersItsHealthCheckToWhomItIsGranted) {
 
 TEST_P(Lifecycle, ASupervisorMayQueryHealthWhileTheChildExists) {
   auto child = b.root->create_child("allocation", {.supervisor = a.root->handle()}).value();
+  EXPECT_EQ(b.system->registry.get("allocation")->supervisor, a.root->handle());
   TestNode::answer_with(*child, std::string(kHealthCheck), "healthy");
   w.settle();
   for (int hour = 0; hour < 5; ++hour) {

@@ -4,13 +4,13 @@
 
 namespace dms::actor {
 
-Result<void> Registry::add(const Handle& actor, std::optional<Handle> parent) {
+Result<void> Registry::add(const Handle& actor, std::optional<Handle> parent, std::optional<Handle> supervisor) {
   const std::string& inbox = actor.address.inbox;
   if (actors_.contains(inbox)) return fail(dms::Errc::already_exists, "there is an actor in inbox {} already", inbox);
   if (parent) {
     if (const auto it = actors_.find(parent->address.inbox); it != actors_.end()) it->second.children.push_back(actor);
   }
-  actors_.emplace(inbox, Info{actor, std::move(parent), {}});
+  actors_.emplace(inbox, Info{actor, std::move(parent), std::move(supervisor), {}});
   return {};
 }
 
