@@ -21,7 +21,11 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
                 *root_),
       deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id,
                     &transfers_, services_.executors.contains("null")},
-                   *root_) {}
+                   *root_),
+      actors_(*root_, [this](protocol::ActorInfo& actor) {
+        deployments_.describe(actor);
+        provider_.describe(actor);
+      }) {}
 
 Node::~Node() = default;
 
@@ -40,6 +44,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
   if (started) started = co_await node->provider_.start();
   if (started) started = node->behaviours_.start();
   if (started) started = node->revocations_.start();
+  if (started) started = node->actors_.start();
   if (started) started = co_await node->deployments_.start();
   if (!started) {
     co_await node->stop();

@@ -1,13 +1,15 @@
 // The node actor: one machine on the network, and its behaviours.
 //
-// Its parts: NodeBehaviours (what a node reports of itself), Revocations (of tokens, between nodes), provider::Provider
-// (bids, reservations, allocations), orchestrator::Deployments (what this node deploys for its user).
+// Its parts: NodeBehaviours (what a node reports of itself), ActorTree (its actors), Revocations (of tokens, between
+// nodes), provider::Provider (bids, reservations, allocations), orchestrator::Deployments (what this node deploys for
+// its user).
 // protocol/serve.hpp says how a behaviour is registered.
 //
 // Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments keep running
 // without supervision, allocations are released, the root actor stops. It must have ended before the node is destroyed.
 #pragma once
 
+#include "node/actor_tree.hpp"
 #include "node/node_behaviours.hpp"
 #include "node/revocations.hpp"
 #include "node/services.hpp"
@@ -49,6 +51,7 @@ class Node {
   Revocations revocations_;
   provider::Provider provider_;
   orchestrator::Deployments deployments_;
+  ActorTree actors_;
 };
 
 }  // namespace dms::node

@@ -68,6 +68,16 @@ TEST_F(NodeTest, ARequestThatArrivesDuringTheStartIsAnsweredAfterIt) {
   EXPECT_EQ((*answer)->error, "");
 }
 
+TEST_F(NodeTest, AStartedNodeShowsItsActors) {
+  w.settle(3s);
+  ASSERT_TRUE(started && *started);
+  const auto reply = w.run(user, protocol::call(*user.root, protocol::kActorTree, handle, {}));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->error, "");
+  ASSERT_EQ(reply->actors.size(), 1U);
+  EXPECT_EQ(reply->actors[0].handle, handle);
+}
+
 TEST_F(NodeTest, AStartThatFailsEndsWhileARequestWaits) {
   w.run(machine, store.close());
   w.settle(3s);

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "protocol/actor_tree.hpp"
 #include "protocol/allocation.hpp"
 #include "protocol/bid.hpp"
 #include "protocol/deployment.hpp"
@@ -18,7 +19,7 @@ inline constexpr auto kEveryBehaviour = std::tie(
     kPublicHello, kBroadcastHello, kPublicStatus, kPeersList, kPeersSelf, kPeersPing, kPeersConnect, kOnboard,
     kOffboard, kOnboardStatus, kResourcesAllocated, kResourcesFree, kResourcesOnboarded, kHardwareSpec, kHardwareUsage,
     kAllocationsList, kAllocationsLogs, kAllocationsStop, kCapList, kCapAnchor, kCapBroadcast, kRevocations,
-    kLoggerConfig, kNodeStatus, kBroadcastNodeStatus,
+    kLoggerConfig, kNodeStatus, kBroadcastNodeStatus, kActorTree,
     // Deployments, for the user of a node
     kDeploymentNew, kDeploymentList, kDeploymentStatus, kDeploymentManifest, kDeploymentInput, kDeploymentLogs,
     kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo, kDeploymentExplain,

@@ -36,7 +36,7 @@
 #pragma once
 
 #include <stop_token>
-#include "protocol/node.hpp"
+#include "protocol/actor_tree.hpp"
 #include "provider/allocation.hpp"
 #include "provider/grants.hpp"
 #include "provider/reservations.hpp"
@@ -76,6 +76,8 @@ class Allocations {
   /// Behaviour protocol::kAllocationsList. In pages: of at most kListedBytes, and by the orchestrators' DIDs, which is
   /// stable.
   Task<protocol::AllocationsReply> list(protocol::AllocationsRequest request, const actor::Envelope& envelope);
+  /// Adds what list() says of an allocation, without what it uses, if the actor is that of one.
+  void describe(protocol::ActorInfo& actor) const;
   /// Behaviours protocol::kAllocationsLogs and kAllocationsStop.
   Task<protocol::AllocationLogsResponse> owner_logs(protocol::OwnerLogsRequest request,
                                                     const actor::Envelope& envelope);
@@ -143,6 +145,7 @@ class Allocations {
   Task<Result<void>> stop_run(AllocationPtr allocation, std::optional<Duration> owner_grace, SteadyTime until);
   Task<void> stop_into(AllocationPtr allocation, std::optional<Duration> owner_grace, Outcome outcome);
   Task<protocol::AllocationLogsResponse> logs_of(AllocationPtr held, protocol::AllocationLogsRequest request);
+  [[nodiscard]] protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& allocation) const;
   [[nodiscard]] Result<void> check_owner(const actor::Envelope& envelope) const;
   /// The allocation with this local name, or the only one whose name begins so.
   [[nodiscard]] Result<AllocationPtr> find_named(const std::string& name) const;

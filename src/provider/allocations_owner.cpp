@@ -23,7 +23,9 @@ Result<AllocationKey> parse_place(std::string_view text) {
               text.substr(0, 64));
 }
 
-protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& allocation) {
+}  // namespace
+
+protocol::AllocationInfo Allocations::info_of(const AllocationKey& key, const Allocation& allocation) const {
   const AllocationRecord& record = allocation.record();
   protocol::AllocationInfo info;
   info.id = key.id;
@@ -38,6 +40,7 @@ protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& all
   info.started_at = record.started_ns;
   info.restarts = record.restarts;
   info.being_ended = record.stopping && allocation.active();
+  if (allocation.active()) info.lease_ns = std::max<std::int64_t>(0, leases_.left(allocation.name()).count());
   if (record.end) {
     info.ended_by_owner = record.end->by_owner;
     info.reason = record.end->reason;
@@ -46,7 +49,10 @@ protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& all
   return info;
 }
 
-}  // namespace
+void Allocations::describe(protocol::ActorInfo& actor) const {
+  const auto key = keys_.find(actor.handle.address.inbox);
+  if (key != keys_.end()) actor.allocation = info_of(key->second, *allocations_.at(key->second));
+}
 
 Task<protocol::AllocationsReply> Allocations::list(protocol::AllocationsRequest request, const actor::Envelope&) {
   protocol::AllocationsReply reply;
@@ -68,7 +74,6 @@ Task<protocol::AllocationsReply> Allocations::list(protocol::AllocationsRequest 
       break;
     }
     protocol::AllocationInfo& info = reply.allocations.emplace_back(info_of(key, *allocation));
-    if (allocation->active()) info.lease_ns = std::max<std::int64_t>(0, leases_.left(allocation->name()).count());
     bytes += json::encode(info).size();
     listed.push_back(allocation);
   }

@@ -123,6 +123,28 @@ TEST_F(OwnerTest, TheListCountsRestartsAlsoAfterARestartOfTheDaemon) {
   EXPECT_EQ(listed().restarts, 1U);
 }
 
+TEST_F(OwnerTest, TheActorOfAnAllocationHasAParentHereAndASupervisorElsewhere) {
+  begin(kService);
+  const auto known = node.system->registry.get("e_task");
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->parent, node.root->handle());
+  EXPECT_EQ(known->supervisor, alice.root->handle());
+  protocol::ActorInfo actor;
+  actor.handle = known->handle;
+  provider->describe(actor);
+  ASSERT_TRUE(actor.allocation);
+  protocol::AllocationInfo info = listed();
+  EXPECT_GE(actor.allocation->lease_ns, info.lease_ns);
+  EXPECT_GT(info.lease_ns, 0);
+  info.lease_ns = actor.allocation->lease_ns;
+  EXPECT_EQ(json::encode(*actor.allocation), json::encode(info));
+  EXPECT_FALSE(actor.deployment);
+  actor = {};
+  actor.handle = node.root->handle();
+  provider->describe(actor);
+  EXPECT_FALSE(actor.allocation);
+}
+
 TEST_F(OwnerTest, AnEndThatCannotBeStoredChangesNothing) {
   begin(kService);
   disk_is_full();

@@ -29,6 +29,8 @@ class Provider {
   [[nodiscard]] std::size_t allocations() const { return allocations_.size(); }
   /// The hosts of those whose allocations are here.
   [[nodiscard]] std::set<std::string> orchestrators() const;
+  /// Adds what is known of an allocation, if the actor is that of one.
+  void describe(protocol::ActorInfo& actor) const { allocations_.describe(actor); }
   /// A sign of life of an orchestrator that no behaviour of the provider has received: see leases.hpp (2).
   Task<void> heard_from(did::Did owner) { return allocations_.heard_from(std::move(owner)); }
   [[nodiscard]] std::size_t bids() const { return bids_.size(); }

@@ -21,6 +21,7 @@
 #include "orchestrator/deployment/deployment.hpp"
 #include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/services.hpp"
+#include "protocol/actor_tree.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::orchestrator {
@@ -42,6 +43,8 @@ class Deployments {
   [[nodiscard]] std::size_t active() const { return active_.size(); }
   /// The peers that may hold something of them.
   [[nodiscard]] std::set<std::string> providers() const;
+  /// Adds what is known of a deployment and of whom it supervises, if the actor is that of one.
+  void describe(protocol::ActorInfo& actor) const;
 
  private:
   using Found = std::shared_ptr<Deployment>;

@@ -167,6 +167,32 @@ TEST_F(DeploymentsTest, InfoHasTheUsageOfWhatRunsAndOfWhatHasEnded) {
   EXPECT_NE(ask(kDeploymentInfo, DeploymentId{"unknown"}).error, "");
 }
 
+TEST_F(DeploymentsTest, ItsActorIsDescribedWhileThereIsOne) {
+  open();
+  const std::string id = deploy({{"name", "demo"}});
+  const auto described = [&](const std::string& inbox) {
+    ActorInfo actor;
+    actor.handle.address.inbox = inbox;
+    deployments->describe(actor);
+    EXPECT_FALSE(actor.allocation);
+    return actor.deployment;
+  };
+  const std::optional<DeploymentActor> actor = described(id);
+  ASSERT_TRUE(actor);
+  EXPECT_EQ(actor->status, "Running");
+  EXPECT_EQ(actor->name, "demo");
+  ASSERT_EQ(actor->supervision.children.size(), 1u);
+  const Supervised& task = actor->supervision.children.front();
+  EXPECT_EQ(task.name, "task");
+  ASSERT_TRUE(task.allocation);
+  EXPECT_EQ(task.allocation->peer, b.network->self().to_string());
+  EXPECT_TRUE(a.system->registry.get(id));
+  EXPECT_FALSE(described("root"));
+  finish(id);
+  EXPECT_FALSE(described(id));
+  EXPECT_TRUE(until([&] { return !a.system->registry.get(id); }));
+}
+
 TEST_F(DeploymentsTest, OnlyADeploymentThatHasEndedIsDeletedWithItsOutput) {
   open();
   const std::string id = deploy();

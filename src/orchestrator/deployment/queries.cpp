@@ -1,4 +1,5 @@
 // What Deployments answers without changing anything.
+#include "orchestrator/deployment/actor_view.hpp"
 #include "orchestrator/deployment/deployments.hpp"
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/views.hpp"
@@ -19,6 +20,18 @@ Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const
   co_return reply;
 }
 
+namespace {
+
+/// With what is known at this moment.
+DeploymentStatusReply present_status(const Deployment& deployment) {
+  DeploymentStatusReply reply = status_of(deployment.record());
+  add_reason(reply.error, deployment.trouble());
+  for (auto& [name, state] : reply.allocations) deployment.add_silence(state, name);
+  return reply;
+}
+
+}  // namespace
+
 Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const actor::Envelope&) {
   const Result<DeploymentRecord> found = co_await record(request.id);
   DeploymentStatusReply reply;
@@ -26,13 +39,20 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
     reply.error = found.error().to_string();
     co_return reply;
   }
-  reply = status_of(*found);
-  if (const Found deployment = active(request.id)) {
-    add_reason(reply.error, deployment->trouble());
-    for (auto& [name, state] : reply.allocations) deployment->add_silence(state, name);
-  }
+  if (const Found deployment = active(request.id))
+    reply = present_status(*deployment);
+  else
+    reply = status_of(*found);
   fit_message(reply);
   co_return reply;
+}
+
+void Deployments::describe(ActorInfo& actor) const {
+  const Found deployment = active(actor.handle.address.inbox);
+  if (deployment == nullptr) return;
+  actor.deployment =
+      actor_of(deployment->record(), present_status(*deployment), services_.boot_id, services_.lane.now());
+  fit_message(*actor.deployment);
 }
 
 Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::Envelope&) {

@@ -64,6 +64,16 @@ inline void fit(const std::vector<std::string*>& texts, std::size_t room) {
     if (sizes[i] > share) cut(*texts[i], share - std::min(share, kEnd));
 }
 
+/// Cuts `texts`, which are those of `reply`, so that it has at most `most` bytes of JSON if the rest of it has.
+template <class Reply>
+void fit_texts(const Reply& reply, const std::vector<std::string*>& texts, std::size_t most) {
+  const std::size_t size = json::encode(reply).size();
+  if (size <= most) return;
+  std::size_t others = size;
+  for (const std::string* text : texts) others -= json_size(*text);
+  fit(texts, most - std::min(others, most));
+}
+
 /// "a, b, c and 57 others"
 template <class Names>
 std::string few_of(const Names& names) {

@@ -1,4 +1,5 @@
 // Supervision: what is started again and stopped, in which order and how often, and when it is given up.
+#include "orchestrator/deployment/actor_view.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
 
 namespace dms::orchestrator {
@@ -71,6 +72,33 @@ TEST_F(SupervisedTest, OneForOneStartsWhatHasFailedAfterAPause) {
   EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 1, 0}));
   EXPECT_EQ(task("a").incarnation, run);
   EXPECT_EQ(status_of(deployment->record()).allocations.at("b").strategy, "one_for_one");
+}
+
+TEST_F(SupervisedTest, ItsActorTellsOfRestartsAndPauses) {
+  deploy(three(AllocationRecovery::one_for_one));
+  crash_and_recover("b", 2);
+  crash("b");
+  const auto group = [&] {
+    const DeploymentRecord& made = deployment->record();
+    return actor_of(made, status_of(made), boot, a.lane().now()).supervision.children.at(0);
+  };
+  EXPECT_EQ(group().name, "node:node");
+  EXPECT_EQ(group().recent, 3u);
+  EXPECT_EQ(group().restarts, 0u);
+  const Supervised waits = group().children.at(1);
+  EXPECT_EQ(waits.name, "b");
+  EXPECT_EQ(waits.restarts, 2u);
+  EXPECT_EQ(waits.phase, "waiting");
+  ASSERT_TRUE(waits.pause_ns);
+  w.settle(15s);
+  EXPECT_EQ(*group().children.at(1).pause_ns, *waits.pause_ns - Duration(15s).count());
+  ASSERT_TRUE(until([&] { return runs("b"); }));
+  const Supervised again = group().children.at(1);
+  EXPECT_EQ(again.restarts, 3u);
+  EXPECT_EQ(again.phase, "running");
+  EXPECT_FALSE(again.pause_ns);
+  EXPECT_EQ(again.last, "exit code 1");
+  EXPECT_EQ(group().children.at(0).restarts, 0u);
 }
 
 TEST_F(SupervisedTest, OneForAllStopsTheOthersInReverseOrderAndStartsAllInOrder) {

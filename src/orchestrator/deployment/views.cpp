@@ -125,16 +125,6 @@ std::string error_of(const DeploymentRecord& record) {
   return text;
 }
 
-/// The texts are those of the reply.
-template <class Reply>
-void fit_texts(const Reply& reply, const std::vector<std::string*>& texts) {
-  const std::size_t size = json::encode(reply).size();
-  if (size <= kMaxView) return;
-  std::size_t others = size;
-  for (const std::string* text : texts) others -= json_size(*text);
-  fit(texts, kMaxView - std::min(others, kMaxView));
-}
-
 void add_texts(std::vector<std::string*>& texts, json::StringMap& absent) {
   for (auto& [name, why] : absent) texts.push_back(&why);
 }
@@ -257,7 +247,7 @@ bool serves_stored_output(const DeploymentRecord& record, const std::string& all
 void fit_message(DeploymentStatusReply& reply) {
   std::vector<std::string*> texts;
   for (auto& [name, state] : reply.allocations) texts.push_back(&state.reason);
-  fit_texts(reply, texts);
+  fit_texts(reply, texts, kMaxView);
 }
 
 void fit_message(DeploymentInfoReply& reply) {
@@ -267,13 +257,13 @@ void fit_message(DeploymentInfoReply& reply) {
     add_texts(texts, usage.absent);
   }
   for (auto& [name, removed] : reply.removed) add_texts(texts, removed.absent);
-  fit_texts(reply, texts);
+  fit_texts(reply, texts, kMaxView);
 }
 
 void fit_message(EnsembleManifest& manifest) {
   std::vector<std::string*> texts;
   for (auto& [name, allocation] : manifest.allocations) texts.push_back(&allocation.reason);
-  fit_texts(manifest, texts);
+  fit_texts(manifest, texts, kMaxView);
 }
 
 void add_usage(AllocationUsage& usage, const AllocationReport& report) {
