@@ -44,6 +44,7 @@ TEST_F(CliTest, HelpNamesEveryCommandAndItsFlags) {
   expect_golden("help", nunet({"--help"}).out, world.home);
   expect_golden("help_cap_grant", nunet({"cap", "grant", "--help"}).out, world.home);
   expect_golden("help_actor_cmd", nunet({"actor", "cmd", "-h"}).out, world.home);
+  expect_golden("help_actor_tree", nunet({"actor", "tree", "-h"}).out, world.home);
   expect_golden("help_deploy", nunet({"deploy", "-h"}).out, world.home);
   expect_golden("help_init", nunet({"init", "-h"}).out, world.home);
   expect_golden("help_run", nunet({"run", "-h"}).out, world.home);

@@ -191,12 +191,12 @@ Command envelope_command(std::string name, std::string summary, Action action) {
 
 Command actor_commands() {
   return {.name = "actor",
-          .summary = "Send messages to actors",
+          .summary = "Send messages to actors, and show those of the node",
           .detail = "A node executes a behaviour only for a message that carries a capability for it.",
           .children = {msg_command(), envelope_command("send", "Send a message", actor_send),
                        envelope_command("invoke", "Send a message and wait for the reply", actor_invoke),
                        envelope_command("broadcast", "Broadcast a message and collect the replies", actor_broadcast),
-                       cmd_command()}};
+                       cmd_command(), actor_tree_command()}};
 }
 
 }  // namespace dms::cli

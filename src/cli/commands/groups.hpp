@@ -12,6 +12,7 @@ Command key_export_command();
 Command cap_commands();
 Command config_commands();
 Command actor_commands();
+Command actor_tree_command();
 Command deploy_command();
 Command plan_command();
 Command deployment_commands();
