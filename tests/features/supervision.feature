@@ -59,3 +59,34 @@ Feature: Supervision
     And "a" has the same run as before
     When alice shuts "trio" down
     Then nothing is left at bob
+
+  Scenario: A hierarchy of actors, of which each shows whom it supervises or by whom it is supervised
+    When alice deploys
+      | deployment | allocation | script                    | type    | at  | failure_recovery |
+      | trio       | a          | counts                    | service | bob | rest_for_one     |
+      | trio       | b          | counts, then exits with 7 | service | bob | rest_for_one     |
+      | trio       | c          | counts                    | service | bob | rest_for_one     |
+    Then deployment "trio" is running
+    And the actor of "trio" at alice supervises at bob
+      | supervisor | allocation | phase   | restarts |
+      | node:bob   | a          | running | 0        |
+      | node:bob   | b          | running | 0        |
+      | node:bob   | c          | running | 0        |
+    And the allocations a, b and c of "trio" are actors at bob, supervised from alice
+    When the gate of "b" is opened
+    Then the actor of "trio" at alice supervises at bob
+      | supervisor | allocation | phase   | restarts |
+      | node:bob   | a          | running | 0        |
+      | node:bob   | b          | running | 1        |
+      | node:bob   | c          | running | 1        |
+    And the allocations a, b and c of "trio" are actors at bob, supervised from alice
+    When alice runs "nunet actor tree"
+    Then the output mentions "    node:bob: rest_for_one, running, 1 of 10 restarts in 1 h"
+    And the output mentions "exit code 7"
+    When bob runs "nunet actor tree"
+    Then the output mentions "  allocation "
+    And the output does not mention "  deployment "
+    When alice shuts "trio" down
+    Then nothing is left at bob
+    When bob runs "nunet actor tree"
+    Then the output does not mention "allocation"

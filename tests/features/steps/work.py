@@ -302,6 +302,48 @@ def gate_is_opened(context, name):
     work_of(context, name).open_gate(name)
 
 
+def actors_of(context, name, deployment):
+    """By their inboxes, as that machine shows them."""
+    return context.cluster.machines[name].must("actor", "tree", "--deployment", context.ensembles[deployment].id, "--json").json
+
+
+def shows(look, expected, what):
+    """Waits until `look()` is as expected; the error says how it is."""
+    def found():
+        if (seen := look()) == expected:
+            return True
+        raise ClusterError(f"{seen}, not {expected}")
+    wait_for(found, what, 60)
+
+
+@then('the actor of "{deployment}" at {name:w} supervises at {provider:w}')
+def supervises(context, deployment, name, provider):
+    """From a table, in its order."""
+    id, peer = context.ensembles[deployment].id, context.cluster.machines[provider].peer_id()
+
+    def look():
+        supervision = actors_of(context, name, deployment)[id]["deployment"]["supervision"]
+        pairs = [(supervisor, child) for supervisor in supervision["children"] for child in supervisor["children"]]
+        return [(supervisor["name"], child["name"], child.get("allocation", {}).get("peer"), child.get("phase"), child.get("restarts", 0))
+                for supervisor, child in pairs]
+    shows(look, [(row["supervisor"], row["allocation"], peer, row["phase"], int(row["restarts"])) for row in context.table],
+          f"{name} shows what {deployment} supervises")
+
+
+@then('the allocations {names} of "{deployment}" are actors at {provider:w}, supervised from {name:w}')
+def are_supervised(context, names, deployment, provider, name):
+    id, orchestrator = context.ensembles[deployment].id, context.cluster.machines[name]
+    whose, by = orchestrator.did("dms"), {"host": orchestrator.peer_id(), "inbox": id}
+
+    def look():
+        actors = actors_of(context, provider, deployment)
+        held = [actor for inbox, actor in actors.items() if inbox != "root"]
+        return sorted((actor["allocation"]["id"], actor["allocation"]["status"], actor["allocation"]["orchestrator"], actor["parent"],
+                       str(actor["supervisor"]["addr"])) for actor in held)
+    shows(look, [(f"{id}_{allocation}", "running", whose, "root", str(by)) for allocation in names.replace(",", " and").split(" and ")],
+          f"{provider} shows the allocations of {deployment}")
+
+
 @then('{provider:w} knows that "{name}" has ended')
 def knows_end(context, provider, name):
     machine = context.cluster.machines[provider]
