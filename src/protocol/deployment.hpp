@@ -150,6 +150,8 @@ struct AllocationState {
   std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
   std::string strategy;             ///< by which it is restarted when it fails: one_for_one, ...; empty: it stays down
+  std::uint32_t redundancy = 0;     ///< of its node
+  std::vector<std::string> standbys;  ///< machines that are ready to take its node over
   static constexpr auto json_fields() {
     using S = AllocationState;
     constexpr auto omit = json::omit_empty;
@@ -159,7 +161,8 @@ struct AllocationState {
                       json::field("restarts", &S::restarts, omit), json::field("moves", &S::moves, omit),
                       json::field("changes", &S::changes, omit),
                       json::field("unreachable_for", &S::unreachable_ns, omit),
-                      json::field("lost_at", &S::lost_at, omit), json::field("strategy", &S::strategy, omit));
+                      json::field("lost_at", &S::lost_at, omit), json::field("strategy", &S::strategy, omit),
+                      json::field("redundancy", &S::redundancy, omit), json::field("standbys", &S::standbys, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why
@@ -227,7 +230,9 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::uint32_t>("changes", &U::changes, omit),
                    json::field<U, std::int64_t>("unreachable_for", &U::unreachable_ns, omit),
                    json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit),
-                   json::field<U, std::string>("strategy", &U::strategy, omit)),
+                   json::field<U, std::string>("strategy", &U::strategy, omit),
+                   json::field<U, std::uint32_t>("redundancy", &U::redundancy, omit),
+                   json::field<U, std::vector<std::string>>("standbys", &U::standbys, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
                    json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
                    json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit),

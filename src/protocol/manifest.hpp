@@ -1,6 +1,7 @@
 // The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of
-// NuNet's manifest. Those of features that are refused by name (subnets, standby copies, contracts, ports) are there
-// with the values that say so, as Go writes them.
+// NuNet's manifest. Those of features that are refused by name (subnets, contracts, ports) are there with the values
+// that say so, as Go writes them. A standby is a node of its own beside those of the ensemble; its allocations have the
+// keys `<standby>.<allocation>`.
 #pragma once
 
 #include <map>

@@ -248,6 +248,10 @@ std::string allocation_id(std::string_view ensemble_id, std::string_view allocat
   return fmt::format("{}_{}", ensemble_id, allocation);
 }
 
+std::string standby_id(std::string_view node, std::uint32_t number) {
+  return fmt::format("{}-standby-{}", node, number);
+}
+
 std::string_view allocation_name(std::string_view allocation_id) {
   return allocation_id.substr(allocation_id.rfind('_') + 1);
 }

@@ -410,6 +410,8 @@ struct Ensemble : EnsembleV1 {
 
 /// How an allocation is called across machines: `<ensemble id>_<allocation name>`.
 std::string allocation_id(std::string_view ensemble_id, std::string_view allocation);
+/// The name of a standby of a node, as that of another node; the first has number 1.
+std::string standby_id(std::string_view node, std::uint32_t number);
 /// The last part of an allocation id; an allocation name holds no underscore.
 std::string_view allocation_name(std::string_view allocation_id);
 /// The part before it, or the whole if there is no underscore.

@@ -49,7 +49,8 @@ class Translation {
     }
     for (const auto& [name, node] : ensemble_.nodes) {
       TRY(Spec group, group_of(name, node));
-      if (!group.children.empty()) root.children.push_back(std::move(group));
+      if (group.children.empty()) continue;
+      root.children.push_back(node.redundancy > 0 ? with_standbys(name, node, std::move(group)) : std::move(group));
     }
     return root;
   }
@@ -113,10 +114,26 @@ class Translation {
     return order;
   }
 
+  static Spec with_standbys(const std::string& name, const Node& node, Spec group) {
+    Spec made{.id = "standbys:" + name, .supervisor = flags_of(Strategy::one_for_one)};
+    made.supervisor->intensity = node.redundancy;
+    made.supervisor->pauses = {};
+    made.children.push_back(std::move(group));
+    return made;
+  }
+
   Result<Spec> group_of(const std::string& name, const Node& node) {
     Spec group{.id = "node:" + name, .supervisor = flags_of(Strategy::one_for_one)};
     const Allocation* first = nullptr;
-    for (const std::string& each : ordered(node)) {
+    const std::vector<std::string> order = ordered(node);
+    const bool gives_up = node.redundancy > 0 && std::ranges::all_of(order, [&](const std::string& each) {
+                            return ensemble_.allocations.at(each).failure_recovery == AllocationRecovery::stay_down;
+                          });
+    if (gives_up) {
+      group.supervisor->intensity = 0;
+      group.supervisor->pauses = {};
+    }
+    for (const std::string& each : order) {
       const Allocation& allocation = ensemble_.allocations.at(each);
       const std::string at = fmt::format("allocations.{}.failure_recovery", each);
       const bool stays_down = allocation.failure_recovery == AllocationRecovery::stay_down;
@@ -127,7 +144,7 @@ class Translation {
         return wrong("{}: another allocation of node {} has {}; write the same, or a supervisor for them", at, name,
                      to_string(first->failure_recovery));
       }
-      group.children.push_back(worker(each, stays_down));
+      group.children.push_back(worker(each, stays_down && !gives_up));
     }
     return group;
   }
@@ -150,9 +167,9 @@ void collect_paths(const Spec& spec, const std::string& path, std::map<std::stri
 }  // namespace
 
 bool is_supervised(const Ensemble& ensemble) {
-  return ensemble.supervisor != Supervisor{} || std::ranges::any_of(ensemble.allocations, [](const auto& pair) {
-           return pair.second.failure_recovery != AllocationRecovery::stay_down;
-         });
+  const auto recovers = [](const auto& pair) { return pair.second.failure_recovery != AllocationRecovery::stay_down; };
+  return ensemble.supervisor != Supervisor{} || std::ranges::any_of(ensemble.allocations, recovers) ||
+         std::ranges::any_of(ensemble.nodes, [](const auto& pair) { return pair.second.redundancy > 0; });
 }
 
 Result<supervision::Spec> supervision_of(const Ensemble& ensemble) {

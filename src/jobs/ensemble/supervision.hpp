@@ -3,7 +3,7 @@
 //
 // Model
 //  1. The root restarts each of its children alone. They are `supervisor`, the tree that is written, and for each node
-//     with allocations that this tree does not name, in the order of the names, `node:<name>`.
+//     with allocations that this tree does not name, in the order of the names, `node:<name>`; see (7).
 //  2. Of the written tree, a supervisor has its allocations in their order, then its children, whose ids are their
 //     places: `[0]`, `[1]`. No strategy is OneForOne.
 //  3. A node's allocations follow those of the node that they depend on. Their failure_recovery is the strategy; those
@@ -14,6 +14,9 @@
 //     of 10 min makes them short again. That is the failure of its parent's child. escalation_strategy is what the root
 //     does: with redeploy it starts the child anew, by the same rules; else the tree fails at once (teardown).
 //  6. What is asked to end has no time limit here: its provider has one, and ends with its lease at the latest.
+//  7. A node with `redundancy` has a supervisor of its own above `node:<name>`, `standbys:<name>`, which starts that
+//     anew as often as there are standbys, within an hour. If all allocations of the node stay down, `node:<name>`
+//     gives up at the first failure of one of them.
 //
 // Failure: Errc::invalid_argument, naming the member: an allocation that the tree names twice, or whose
 // failure_recovery disagrees with its supervisor or its node; one that the tree names before another one of the tree
@@ -27,7 +30,7 @@
 
 namespace dms::jobs {
 
-/// Whether it asks for any: a tree, or a failure_recovery other than stay_down.
+/// Whether it asks for any: a tree, a failure_recovery other than stay_down, or redundancy.
 bool is_supervised(const Ensemble& ensemble);
 
 /// Of a valid ensemble.

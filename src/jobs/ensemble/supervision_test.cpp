@@ -110,5 +110,22 @@ TEST(SupervisionTest, RefusesWhatDisagrees) {
   EXPECT_TRUE(supervision_of(late)) << "b is not named: a waits for it as without a supervisor";
 }
 
+TEST(SupervisionTest, ANodeWithStandbysIsStartedAnewAsOftenAsItHasThem) {
+  Ensemble ensemble = supervised();
+  ensemble.nodes["n"].redundancy = 2;
+  EXPECT_TRUE(is_supervised(ensemble));
+  EXPECT_EQ(shape(ensemble),
+            "one_for_one(node:m one_for_one(t temporary), standbys:n one_for_one("
+            "node:n one_for_one(a permanent, b permanent, c permanent)))");
+  const auto standbys = [&] { return supervision_of(ensemble)->children.at(1); };
+  EXPECT_EQ(standbys().supervisor->intensity, 2U);
+  EXPECT_EQ(standbys().children.at(0).supervisor->intensity, 0U) << "it gives up at the first failure";
+  ensemble.allocations["b"].failure_recovery = AllocationRecovery::one_for_all;
+  EXPECT_EQ(standbys().children.at(0).supervisor->intensity, 10U);
+  EXPECT_EQ(shape(ensemble),
+            "one_for_one(node:m one_for_one(t temporary), standbys:n one_for_one("
+            "node:n one_for_all(a temporary, b permanent, c temporary)))");
+}
+
 }  // namespace
 }  // namespace dms::jobs

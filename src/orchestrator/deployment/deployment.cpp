@@ -108,6 +108,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                }),
       restarts_(parts(), collector_, endings_, work_),
       replacer_(parts(), grants_, work_, [this](const std::string& node) { return supervisor_.lost(node); }),
+      standbys_(parts(), replacer_, grants_, work_),
       trees_(parts(), replacer_),
       cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),
@@ -144,7 +145,9 @@ void Deployment::set_deadline() {
   else
     deadline_ = now;
   record_.stamp_with([this](DeploymentRecord& record) {
+    use_standbys(record);
     orchestrator::supervise(record, services_.boot_id, actor_->lane().now());
+    use_standbys(record);  // for what supervision has given up
     note_restarts(record);
     note_moves(record);
     record.choice = choice();
@@ -186,6 +189,7 @@ void Deployment::grant_again() {
       log::warn("orchestrator", "{}: {}", id(), given.error().to_string());
   };
   for (const auto& [name, node] : record_->manifest.nodes) grant(node.handle);
+  for (const auto& [id, standby] : record_->standbys) grant(standby.node.handle);
   for (const Superseded& entry : record_->superseded) grant(entry.handle);
 }
 
@@ -240,6 +244,7 @@ Task<void> Deployment::drive(bool resumed) {
   work_.spawn(grants_.renew_until_cancelled());
   work_.spawn(supervisor_.run());
   work_.spawn(restarts_.run());
+  work_.spawn(standbys_.run());
   work_.spawn(trees_.run());
   endings_.resume();
   for (;;) {
@@ -275,6 +280,7 @@ Task<Result<void>> Deployment::take_up() {
   }
   // Of a machine that was being added, it is not known what it has made.
   const auto supersede_unknown_outcomes = [](DeploymentRecord& record) {
+    drop_unready_standbys(record);
     for (const auto& [node, allocations] : without_machine(record)) {
       std::vector<std::string> requested = allocations;
       std::erase_if(requested, [&](const std::string& name) { return !record.manifest.allocations.contains(name); });
@@ -573,6 +579,7 @@ Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Rep
 }
 
 std::string Deployment::trouble() const {
+  if (status() == DeploymentStatus::running) return standbys_.trouble();
   return status() == DeploymentStatus::preparing ? replacer_.shortage() : std::string();
 }
 

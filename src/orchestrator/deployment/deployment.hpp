@@ -47,6 +47,7 @@
 #include "orchestrator/deployment/starter.hpp"
 #include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/supervision/restarts.hpp"
+#include "orchestrator/supervision/standbys.hpp"
 #include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
@@ -176,6 +177,7 @@ class Deployment {
   Starter starter_;
   Restarts restarts_;
   Replacer replacer_;
+  Standbys standbys_;
   Trees trees_;
   Cleaner cleaner_;
   SteadyTime deadline_{};

@@ -3,6 +3,7 @@
 #include "orchestrator/deployment/deployment.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/deployment/standby.hpp"
 
 namespace dms::orchestrator {
 
@@ -35,7 +36,7 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
     if (still == record.manifest.nodes.end() || still->second.peer != peer) return;
     if (policy == jobs::OnLoss::fail || (policy == jobs::OnLoss::exclusive && !leased && !ended))
       return fail_lost_node(record, node, reason);
-    if (ended || (policy == jobs::OnLoss::fast && !leased)) {
+    if (ended || (policy == jobs::OnLoss::fast && (!leased || has_standby(record, node)))) {
       const std::uint64_t before = record.last_number;
       supersede_node(record, node, false);
       if (ended) mark_over_since(record, before);

@@ -99,6 +99,7 @@ std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& w
   std::set<std::string> peers;
   for (const auto& [name, node] : record.manifest.nodes)
     if (!wanted.contains(name)) peers.insert(node.peer);
+  for (const auto& [id, standby] : record.standbys) peers.insert(standby.node.peer);
   for (const Superseded& entry : record.superseded) peers.insert(entry.peer);
   peers.insert(record.barred.begin(), record.barred.end());
   return peers;

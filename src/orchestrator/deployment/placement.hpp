@@ -8,9 +8,9 @@
 //  3. What a provider may hold and the deployment no longer wants there is superseded: it leaves the manifest's nodes
 //     and enters DeploymentRecord::superseded in one change, so that every provider that has received a request is
 //     known at any time. An allocation that has ended stays as it is; one that has not is unplaced again.
-//  4. A machine serves one node of an ensemble, and no node of it while something of the ensemble there is superseded:
-//     a request to release what was there cannot reach what comes next. It names the incarnation besides, where that is
-//     known.
+//  4. A machine serves one node of an ensemble, or stands by for one (standby.hpp), and neither while something of the
+//     ensemble there is superseded: a request to release what was there cannot reach what comes next. It names the
+//     incarnation besides, where that is known.
 //  5. Output that is not all here is not given up with the machine: the entry of superseded names the allocation as
 //     unfetched, and the output is fetched before the release (cleaner.hpp). An allocation that has ended is collected
 //     once it is; one whose machine is lost counts as collected at once, and its output is fetched all the same should

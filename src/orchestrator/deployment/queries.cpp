@@ -2,6 +2,7 @@
 #include "orchestrator/deployment/actor_view.hpp"
 #include "orchestrator/deployment/deployments.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/deployment/views.hpp"
 #include "orchestrator/output/collector.hpp"
 #include "orchestrator/output/results.hpp"
@@ -151,7 +152,7 @@ Task<Result<void>> Deployments::try_plan(jobs::Ensemble ensemble, DeploymentPlan
     // One round.
     const SteadyTime deadline = services_.lane.now() + kBidRound + 1s;
     const Auction::Peers nobody = [] { return std::set<std::string>(); };
-    Task<Result<Candidate>> running = (*auction)->run(std::move(ensemble), deadline, nobody);
+    Task<Result<Candidate>> running = (*auction)->run(with_standbys(std::move(ensemble)), deadline, nobody);
     const Result<Candidate> candidate = co_await std::move(running);
     if (!candidate) planned = std::unexpected(candidate.error());
     reply.choice = (*auction)->choice();

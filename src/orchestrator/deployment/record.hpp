@@ -3,9 +3,10 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), the state of its supervision (supervision/trees.hpp), which runs are being restarted and which of
-//     those restarts have not begun (unbegun), which starts were requested, which run's output is on disk, of which
-//     runs the last output is not, and which results are not; machines that are not asked again (barred);
+//     (superseded), the machines that stand by (standby.hpp), the state of its supervision (supervision/trees.hpp),
+//     which runs are being restarted and which of those restarts have not begun (unbegun), which starts were requested,
+//     which run's output is on disk, of which runs the last output is not, and which results are not; machines that are
+//     not asked again (barred);
 //     and, to be shown, how often work has moved to another machine or was changed, and why its machines were chosen.
 //     It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
@@ -92,6 +93,21 @@ struct Rest {
   }
 };
 
+/// A machine that stands by for a node, see standby.hpp.
+struct Standby {
+  /// Its provider has made all of it.
+  [[nodiscard]] bool ready() const {
+    return !allocations.empty() &&
+           std::ranges::none_of(allocations, [](const auto& pair) { return pair.second.handle.address.inbox.empty(); });
+  }
+
+  protocol::NodeManifest node;  ///< that of its own id; `primary_node` is the one that it stands by for
+  std::map<std::string, protocol::AllocationManifest> allocations;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("node", &Standby::node), json::field("allocations", &Standby::allocations));
+  }
+};
+
 struct DeploymentRecord {
   /// Whether something is left to do after the end: at a provider, or for the output.
   [[nodiscard]] bool unsettled() const { return !superseded.empty() || !lost.empty(); }
@@ -129,6 +145,7 @@ struct DeploymentRecord {
   std::optional<protocol::Choice> choice;         ///< why its machines were chosen (matching/explanation.hpp)
   std::vector<std::string> barred;                ///< machines whose owner has ended work of this deployment
   std::optional<TreeState> tree;                  ///< of the supervision that the ensemble asks for
+  std::map<std::string, Standby> standbys;        ///< by their ids
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
     return std::tuple(
@@ -146,7 +163,8 @@ struct DeploymentRecord {
         json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty),
         json::field("ran_on", &R::ran_on, json::omit_empty), json::field("moves", &R::moves, json::omit_empty),
         json::field("changes", &R::changes, json::omit_empty), json::field("choice", &R::choice, json::omit_empty),
-        json::field("barred", &R::barred, json::omit_empty), json::field("tree", &R::tree, json::omit_empty));
+        json::field("barred", &R::barred, json::omit_empty), json::field("tree", &R::tree, json::omit_empty),
+        json::field("standbys", &R::standbys, json::omit_empty));
   }
 };
 

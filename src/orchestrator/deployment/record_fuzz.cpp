@@ -1,6 +1,6 @@
 // Stored records of any content: what is read is written as it was read, and the rules over records bear it.
 #include "base/assert.hpp"
-#include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/deployment/views.hpp"
 #include "orchestrator/supervision/trees.hpp"
 
@@ -17,7 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)orchestrator::manifest_of(*record);
   const orchestrator::Unplaced wanted = orchestrator::unplaced(*record);
   (void)orchestrator::part_of(*record, wanted);
-  for (int i = 0; i < 2; ++i) orchestrator::supervise(*record, record->boot_id, SteadyTime(1h));
+  for (int i = 0; i < 2; ++i) {
+    orchestrator::use_standbys(*record);
+    orchestrator::supervise(*record, record->boot_id, SteadyTime(1h));
+  }
   (void)orchestrator::occupied(*record, wanted);
   orchestrator::unplace_all(*record, false);
   DMS_ASSERT(record->manifest.nodes.empty(), "a node keeps its machine");

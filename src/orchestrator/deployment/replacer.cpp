@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/deployment/update.hpp"
 
 namespace dms::orchestrator {
@@ -72,11 +73,7 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
   if (deadline) auction->tell_shortage([this](std::string why) { shortage_ = std::move(why); });
   std::set<std::string> nodes;
   for (const auto& [node, allocations] : wanted) nodes.insert(node);
-  auction->tell_choice([this, nodes](const Choice& latest) {
-    Choice all = choice().value_or(Choice());
-    merge(all, latest, nodes);
-    choice_ = std::move(all);
-  });
+  keep_choice(*auction, std::move(nodes));
   for (;;) {
     const Releases before = awaited();
     jobs::Ensemble part = part_of(record_without(moving), wanted);
@@ -91,6 +88,29 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
     if (is_outdated()) co_return fail(Errc::closed, "the deployment was updated, or a machine released, meanwhile");
     if (!has_released(before)) co_return candidate;
   }
+}
+
+void Replacer::keep_choice(Auction& auction, std::set<std::string> nodes) {
+  auction.tell_choice([this, nodes = std::move(nodes)](const Choice& latest) {
+    Choice all = choice().value_or(Choice());
+    merge(all, latest, nodes);
+    choice_ = std::move(all);
+  });
+}
+
+Task<Result<Candidate>> Replacer::find_standby(jobs::Ensemble part) {
+  const Mutex::Lock lock = co_await bidding_.lock();
+  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  const Auction::Peers excluded = [this] {
+    std::set<std::string> peers = occupied(parts_.record.get(), {});
+    peers.merge(backoff_.excluded(parts_.now()));
+    return peers;
+  };
+  std::set<std::string> nodes;
+  for (const auto& [node, spec] : part.nodes) nodes.insert(node);
+  keep_choice(*auction, std::move(nodes));
+  Task<Result<Candidate>> running = auction->run(std::move(part), parts_.now() + kBidRound + 1s, excluded);
+  co_return co_await std::move(running);
 }
 
 Replacer::Releases Replacer::awaited() const {
@@ -291,6 +311,10 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     if (const auto wait = waits_.find(name); wait != waits_.end() && wait->second.until > parts_.now())
       co_return fail(Errc::limit_exceeded, "node {} waits, as {} is lost again and again: {}", node, name,
                      wait->second.reason);
+  if (lost && has_standby(parts_.record.get(), node)) {
+    Task<Result<void>> leaving = use_standby(node, true);
+    co_return co_await std::move(leaving);
+  }
   if (lost || barred) {
     Task<Result<void>> moving = move_node(node, wanted);
     co_return co_await std::move(moving);
@@ -302,6 +326,11 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     Task<Result<void>> committing = commit(node, wanted, std::move(*candidate), parts_.now() + 1min);
     co_return co_await std::move(committing);
   }
+  if (candidate.error().is(Errc::deadline_exceeded) && parts_.node(node) == nullptr &&
+      has_standby(parts_.record.get(), node)) {
+    Task<Result<void>> standing_in = use_standby(node, false);
+    co_return co_await std::move(standing_in);
+  }
   const auto spec = parts_.record->ensemble.nodes.find(node);
   const bool in_part = parts_.node(node) != nullptr && spec != parts_.record->ensemble.nodes.end();
   if (in_part && candidate.error().is(Errc::deadline_exceeded) && spec->second.peer.empty() &&
@@ -310,6 +339,18 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     co_return co_await std::move(moving);
   }
   co_return std::unexpected(candidate.error());
+}
+
+Task<Result<void>> Replacer::use_standby(std::string node, bool lost) {
+  const Mutex::Lock lock = co_await changing_.lock();
+  const auto change = [&](DeploymentRecord& record) {
+    if (record.status != DeploymentStatus::running || !has_standby(record, node)) return;
+    // use_standbys() does the rest.
+    if (lost && sought().contains(node)) supersede_node(record, node, false);
+    const Unplaced wanted = unplaced(record);
+    if (!lost && wanted.contains(node)) (void)stand_in(record, node);
+  };
+  co_return co_await parts_.record.update_until_stored(change);
 }
 
 /// What runs of the node is stopped only for a machine that has bid for all of it.

@@ -31,6 +31,8 @@
 //     placement.hpp. If the lost machine answers before, the node goes on there. One that is pinned to its machine
 //     waits for that, until its lease has ended. What is stored is the same as before the loss, but for the status and
 //     its reason: after a restart of this daemon the machine answers, or is found to be lost again.
+//  7. A node with a standby (standby.hpp) leaves its lost machine for that of the standby, without an auction. One that
+//     supervision starts again gets it if no other machine takes the node.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -84,6 +86,11 @@ class Replacer {
   [[nodiscard]] const std::string& failed_provider() const { return provisioner_.failed_provider(); }
   ProviderBackoff& backoff() { return backoff_; }
 
+  /// A machine for the only node of `part`, a standby (standby.hpp), in one round of bids.
+  Task<Result<Candidate>> find_standby(jobs::Ensemble part);
+  /// Whether a node has no machine, or another one is sought for it.
+  [[nodiscard]] bool seeks() const { return !all_wanted().empty(); }
+
   /// The run is lost: the next one waits if that was the case shortly before. `reason` is shown meanwhile.
   void on_run_lost(const std::string& allocation, const std::string& run, const std::string& reason);
   /// Called when it is stored: what waits is placed at once, as it is wanted now.
@@ -99,10 +106,14 @@ class Replacer {
   Task<Result<void>> place_node(std::string node);
   Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
   Task<Result<void>> move_node(std::string node, Unplaced wanted);
+  /// On the machine of a standby; nothing if there is none, see (7).
+  Task<Result<void>> use_standby(std::string node, bool lost);
   /// Of these another machine is sought while they are on a lost one, see (6).
   [[nodiscard]] std::set<std::string> sought() const;
   /// What has no machine, and all of what is sought.
   [[nodiscard]] Unplaced all_wanted() const;
+  /// What the auction says of these nodes is kept as the reasons of their choice.
+  void keep_choice(Auction& auction, std::set<std::string> nodes);
   /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.
   Task<Result<Candidate>> auction(Unplaced wanted, std::optional<SteadyTime> deadline, std::set<std::string> moving);
   /// What is superseded on machines that have not failed lately, by its number, and whether it is over.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/output/results.hpp"
 #include "orchestrator/supervision/trees.hpp"
 
@@ -47,6 +47,17 @@ bool asks_for_more(const jobs::Ensemble& before, const jobs::Ensemble& after, co
 bool must_move(const jobs::Ensemble& after, const jobs::Node& node, const protocol::NodeManifest& placed) {
   return (!node.peer.empty() && node.peer != placed.peer) || !node.location.allows(placed.location) ||
          std::ranges::count(after.exclude_peers, placed.peer) > 0;
+}
+
+/// Whether what the standby holds is what the ensemble asks of it now.
+bool stands_by_still(const jobs::Ensemble& before, const jobs::Ensemble& after, const Standby& standby) {
+  const auto was = before.nodes.find(standby.node.primary_node);
+  const auto is = after.nodes.find(standby.node.primary_node);
+  if (was == before.nodes.end() || is == after.nodes.end()) return false;
+  if (was->second.allocations != is->second.allocations || must_move(after, is->second, standby.node)) return false;
+  return requested_lease(was->second) == requested_lease(is->second) &&
+         std::ranges::all_of(is->second.allocations,
+                             [&](const std::string& name) { return same_work(before, after, name); });
 }
 
 }  // namespace
@@ -102,6 +113,10 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   const jobs::Ensemble before = std::exchange(record.ensemble, std::move(wanted));
   const jobs::Ensemble& after = record.ensemble;
   record.manifest.metadata = after.metadata;
+  std::vector<std::string> outdated_standbys;
+  for (const auto& [id, standby] : record.standbys)
+    if (!stands_by_still(before, after, standby)) outdated_standbys.push_back(id);
+  for (const std::string& id : outdated_standbys) drop_standby(record, id);
 
   std::map<std::string, std::vector<std::string>> outdated;  // node -> allocations
   for (const auto& [name, spec] : before.allocations)

@@ -7,6 +7,7 @@
 #include "observability/logging.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
@@ -48,6 +49,15 @@ void show_stopping(const DeploymentRecord& record, const std::string& name, Show
   if (const std::string& known = why.empty() ? entry->problem : why; !known.empty()) shown.reason += ": " + known;
 }
 
+/// Not of a deployment that has ended.
+void add_standbys(const DeploymentRecord& record, const std::string& node, AllocationState& state) {
+  const auto spec = record.ensemble.nodes.find(node);
+  if (spec == record.ensemble.nodes.end() || record.status != DeploymentStatus::running) return;
+  state.redundancy = spec->second.redundancy;
+  for (const auto& [id, standby] : record.standbys)
+    if (standby.node.primary_node == node && standby.ready()) state.standbys.push_back(standby.node.peer);
+}
+
 AllocationState state_of(const DeploymentRecord& record, const json::StringMap& strategies, const std::string& name,
                          const AllocationManifest& allocation) {
   AllocationState state;
@@ -67,6 +77,7 @@ AllocationState state_of(const DeploymentRecord& record, const json::StringMap& 
   else if (is_final(allocation.status))
     state.peer = allocation.handle.address.host;
   show_stopping(record, name, state);
+  add_standbys(record, allocation.node_id, state);
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
       add_reason(state.reason,
@@ -229,6 +240,17 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
     show_stopping(record, name, allocation);
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
       allocation.healthcheck = spec->second.healthcheck;
+  }
+  for (const auto& [id, standby] : record.standbys) {
+    manifest.nodes[id] = standby.node;
+    if (const auto primary = manifest.nodes.find(standby.node.primary_node); primary != manifest.nodes.end())
+      primary->second.standby_nodes.push_back(id);
+    for (const auto& [name, allocation] : standby.allocations) {
+      manifest.allocations[fmt::format("{}.{}", id, name)] = allocation;
+      manifest.allocations[fmt::format("{}.{}", id, name)].redundancy_group = name;
+      if (const auto primary = manifest.allocations.find(name); primary != manifest.allocations.end())
+        primary->second.redundancy_group = name;
+    }
   }
   return manifest;
 }

@@ -377,6 +377,12 @@ void note_restart_in_place(DeploymentRecord& record, const std::string& name) {
     ++found->second.unhealthy;
 }
 
+void excuse_loss(DeploymentRecord& record, const std::string& name) {
+  if (!record.tree) return;
+  const auto found = record.tree->allocations.find(name);
+  if (found != record.tree->allocations.end() && phase_of(found->second) == Phase::running) found->second.awaits = true;
+}
+
 bool is_held_back(const DeploymentRecord& record, const std::string& name) {
   const SupervisedState* state = find_state(record, name);
   if (state == nullptr) return false;
@@ -393,6 +399,14 @@ bool may_start(const DeploymentRecord& record, const std::string& name) {
 bool is_started_again(const DeploymentRecord& record, const std::string& name) {
   const SupervisedState* state = find_state(record, name);
   return state != nullptr && !state->awaits && state->attempt == static_cast<int>(supervision::Attempt::restart);
+}
+
+bool is_being_restarted(const DeploymentRecord& record, const std::string& name) {
+  const SupervisedState* state = find_state(record, name);
+  if (state == nullptr) return false;
+  const Phase phase = phase_of(*state);
+  if (phase != Phase::waiting && phase != Phase::starting) return supervision::is_ending(phase);
+  return state->paused || state->attempt == static_cast<int>(supervision::Attempt::restart);
 }
 
 std::uint64_t starts_of(const DeploymentRecord& record, const std::string& name) {
@@ -424,7 +438,7 @@ json::StringMap strategies_of(const jobs::Ensemble& ensemble) {
     for (const supervision::Spec& child : at.children)
       if (child.supervisor)
         self(self, child);
-      else if (child.restart != supervision::Restart::temporary)
+      else if (child.restart != supervision::Restart::temporary && at.supervisor->intensity > 0)
         strategies[child.id] = to_string(at.supervisor->strategy);
   };
   collect(collect, *spec);

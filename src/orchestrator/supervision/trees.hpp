@@ -12,8 +12,8 @@
 //  3. What the tree is told: that a run has begun; its end, which is normal if it has completed, else abnormal, also of
 //     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, and a
 //     run that is unhealthy after kRestartsInPlace restarts in its place. A temporary child, stay_down, is not told as
-//     lost: on_loss alone decides about it, as without a tree. Before the deployment runs, a loss is part of the
-//     attempt to deploy.
+//     lost: on_loss alone decides about it, as without a tree. Nor is a node with `redundancy` that loses its machine:
+//     see standby.hpp. Before the deployment runs, a loss is part of the attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
 //     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
 //     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
@@ -46,12 +46,17 @@ void note_change(DeploymentRecord& record, const std::string& allocation);
 /// A restart in its place is requested.
 void note_restart_in_place(DeploymentRecord& record, const std::string& allocation);
 
+/// It has lost its machine, which is no failure of it.
+void excuse_loss(DeploymentRecord& record, const std::string& allocation);
+
 /// Whether the tree lets it have no machine now.
 [[nodiscard]] bool is_held_back(const DeploymentRecord& record, const std::string& allocation);
 /// Whether the tree lets it start now.
 [[nodiscard]] bool may_start(const DeploymentRecord& record, const std::string& allocation);
 /// Whether it has been up before: the deployment does not wait for it to run.
 [[nodiscard]] bool is_started_again(const DeploymentRecord& record, const std::string& allocation);
+/// Whether it has no machine because the tree starts it again, or is stopping it.
+[[nodiscard]] bool is_being_restarted(const DeploymentRecord& record, const std::string& allocation);
 /// How often the tree has started it.
 [[nodiscard]] std::uint64_t starts_of(const DeploymentRecord& record, const std::string& allocation);
 /// Why the tree has ended; empty if it has not.

@@ -1,0 +1,165 @@
+#include "orchestrator/deployment/standby.hpp"
+
+#include <algorithm>
+
+#include "orchestrator/supervision/trees.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+namespace {
+
+/// As a node that starts nothing: whoever grants no lease cannot keep it.
+jobs::Node standby_node(const jobs::Node& node) {
+  jobs::Node made = node;
+  made.redundancy = 0;
+  made.on_loss = jobs::OnLoss::exclusive;
+  return made;
+}
+
+bool is_wanted(const DeploymentRecord& record, const Standby& standby) {
+  if (record.status != DeploymentStatus::running) return false;
+  const auto node = record.ensemble.nodes.find(standby.node.primary_node);
+  return node != record.ensemble.nodes.end() &&
+         static_cast<std::int64_t>(node->second.redundancy) >= standby.node.standby_index;
+}
+
+/// The first by its number; null if none is ready.
+const std::string* find_standby(const DeploymentRecord& record, const std::string& node) {
+  const std::string* first = nullptr;
+  int number = 0;
+  for (const auto& [id, standby] : record.standbys) {
+    if (standby.node.primary_node != node || !standby.ready()) continue;
+    if (first != nullptr && number <= standby.node.standby_index) continue;
+    first = &id;
+    number = standby.node.standby_index;
+  }
+  return first;
+}
+
+}  // namespace
+
+std::string MissingStandby::id() const { return jobs::standby_id(node, number); }
+
+std::vector<MissingStandby> missing_standbys(const DeploymentRecord& record) {
+  std::vector<MissingStandby> missing;
+  if (record.status != DeploymentStatus::running) return missing;
+  for (const auto& [name, node] : record.ensemble.nodes)
+    for (std::uint32_t number = 1; number <= node.redundancy; ++number)
+      if (!record.standbys.contains(jobs::standby_id(name, number))) missing.push_back({name, number});
+  return missing;
+}
+
+jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted) {
+  jobs::Ensemble part = ensemble;
+  part.edges.clear();
+  part.nodes.clear();
+  part.nodes[wanted.id()] = standby_node(ensemble.nodes.at(wanted.node));
+  return part;
+}
+
+jobs::Ensemble with_standbys(jobs::Ensemble ensemble) {
+  std::map<std::string, jobs::Node> standbys;
+  for (auto& [name, node] : ensemble.nodes)
+    for (std::uint32_t number = 1; number <= node.redundancy; ++number)
+      standbys[jobs::standby_id(name, number)] = standby_node(node);
+  ensemble.nodes.merge(standbys);
+  return ensemble;
+}
+
+bool has_standby(const DeploymentRecord& record, const std::string& node) {
+  return find_standby(record, node) != nullptr;
+}
+
+void add_standby(DeploymentRecord& record, const MissingStandby& wanted, const Bid& bid) {
+  Standby& made = record.standbys[wanted.id()];
+  made.node.id = wanted.id();
+  made.node.peer = bid.peer;
+  made.node.handle = bid.handle;
+  made.node.location = bid.location;
+  made.node.pub_address = bid.pub_addresses;
+  made.node.allocations = record.ensemble.nodes.at(wanted.node).allocations;
+  made.node.redundancy_role = "standby";
+  made.node.primary_node = wanted.node;
+  made.node.standby_index = static_cast<int>(wanted.number);
+  made.node.status = "standby";
+  for (const std::string& name : made.node.allocations) {
+    AllocationManifest entry = unplaced_entry(record, wanted.id(), name);
+    entry.is_standby = true;
+    made.allocations[name] = std::move(entry);
+  }
+}
+
+void drop_standby(DeploymentRecord& record, const std::string& id) {
+  const auto found = record.standbys.extract(id);
+  if (found.empty() || found.mapped().allocations.empty()) return;
+  const Standby& standby = found.mapped();
+  Superseded entry;
+  entry.peer = standby.node.peer;
+  entry.handle = standby.node.handle;
+  Duration hold = kReservationHold;
+  for (const auto& [name, allocation] : standby.allocations) {
+    entry.allocations[name] = allocation.incarnation;
+    hold = std::max(hold, Duration(allocation.lease_ns) + kRenew.timeout + kLeaseMargin);
+  }
+  entry.number = ++record.last_number;
+  entry.hold_ns = hold.count();
+  entry.over = true;
+  record.superseded.push_back(std::move(entry));
+}
+
+void drop_unready_standbys(DeploymentRecord& record) {
+  std::vector<std::string> ids;
+  for (const auto& [id, standby] : record.standbys)
+    if (!standby.ready()) ids.push_back(id);
+  for (const std::string& id : ids) drop_standby(record, id);
+}
+
+bool stand_in(DeploymentRecord& record, const std::string& node) {
+  const std::string* id = find_standby(record, node);
+  const auto spec = record.ensemble.nodes.find(node);
+  if (id == nullptr || spec == record.ensemble.nodes.end() || record.manifest.nodes.contains(node) ||
+      is_blocked(record, node))
+    return false;
+  const auto taken = record.standbys.extract(*id);
+  const Standby& standby = taken.mapped();
+  NodeManifest& placed = record.manifest.nodes[node];
+  placed = standby.node;
+  placed.id = node;
+  placed.allocations = spec->second.allocations;
+  placed.redundancy_role = "primary";
+  placed.primary_node.clear();
+  placed.standby_index = 0;
+  placed.status = "active";
+  for (const auto& [name, made] : standby.allocations) {
+    if (std::ranges::count(placed.allocations, name) == 0) continue;
+    const AllocationManifest* before = find_entry(record, name);
+    // What has ended stays so. The report of its new machine shows what it holds instead, which is released.
+    if (before != nullptr && (is_final(before->status) || is_placed(*before))) continue;
+    AllocationManifest entry = made;
+    entry.node_id = node;
+    entry.is_standby = false;
+    if (before != nullptr) entry.restarts = before->restarts;
+    record.manifest.allocations[name] = std::move(entry);
+  }
+  return true;
+}
+
+void use_standbys(DeploymentRecord& record) {
+  std::vector<std::string> unwanted;
+  for (const auto& [id, standby] : record.standbys)
+    if (!is_wanted(record, standby)) unwanted.push_back(id);
+  for (const std::string& id : unwanted) drop_standby(record, id);
+  const bool has_any =
+      std::ranges::any_of(record.ensemble.nodes, [](const auto& pair) { return pair.second.redundancy > 0; });
+  if (!has_any || record.status != DeploymentStatus::running) return;
+  for (const auto& [node, names] : without_machine(record)) {
+    if (record.ensemble.nodes.at(node).redundancy == 0 || record.manifest.nodes.contains(node)) continue;
+    const auto restarts = [&](const std::string& name) { return is_being_restarted(record, name); };
+    if (std::ranges::any_of(names, restarts)) continue;
+    for (const std::string& name : names) excuse_loss(record, name);
+    (void)stand_in(record, node);
+  }
+}
+
+}  // namespace dms::orchestrator

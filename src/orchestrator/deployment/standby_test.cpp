@@ -1,0 +1,306 @@
+// Machines that stand by: when they are used, and what is left of them.
+#include "orchestrator/deployment/standby.hpp"
+
+#include "orchestrator/deployment/test_deployment.hpp"
+#include "orchestrator/deployment/test_placed_record.hpp"
+#include "orchestrator/deployment/update.hpp"
+#include "orchestrator/supervision/trees.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+using jobs::AllocationRecovery;
+
+/// "right" is a node of one service with a standby.
+struct StandbyTest : PlacedRecordTest {
+  StandbyTest() {
+    record.ensemble.allocations.at("job").type = jobs::AllocationType::service;
+    record.ensemble.nodes.at("right").redundancy = 1;
+    for (auto& [name, entry] : record.manifest.allocations) record.starts[name] = entry.incarnation;
+  }
+  void stand_by(bool is_ready = true) {
+    Bid bid;
+    bid.peer = "p-spare";
+    bid.handle.address = {"p-spare", "root"};
+    add_standby(record, {"right", 1}, bid);
+    AllocationManifest& made = record.standbys.at("right-standby-1").allocations.at("job");
+    if (!is_ready) return;
+    made.handle.address = {"p-spare", "job"};
+    made.incarnation = "job-s";
+    made.lease_ns = Duration(1min).count();
+  }
+  void change(Duration later = Duration(0)) {
+    now += later;
+    use_standbys(record);
+    supervise(record, "boot", now);
+    use_standbys(record);
+    record.boot_id = "boot";
+  }
+  void fail() {
+    entry("job").status = AllocationStatus::failed;
+    entry("job").exit_code = 3;
+    change();
+  }
+  bool is_taken_over() { return record.manifest.nodes.contains("right") && entry("job").incarnation == "job-s"; }
+  SteadyTime now{1h};
+};
+
+TEST_F(StandbyTest, WhatTheEnsembleAsksForIsMissingUntilItIsInTheRecord) {
+  const std::vector<MissingStandby> missing = missing_standbys(record);
+  ASSERT_EQ(missing.size(), 1u);
+  EXPECT_EQ(missing.front().id(), "right-standby-1");
+  const jobs::Ensemble part = standby_part(record.ensemble, missing.front());
+  ASSERT_EQ(part.nodes.size(), 1u);
+  EXPECT_EQ(part.nodes.at("right-standby-1").allocations, std::vector<std::string>{"job"});
+  EXPECT_EQ(needed_features(part, "right-standby-1"), std::set<Feature>{Feature::lease});
+  EXPECT_EQ(with_standbys(record.ensemble).nodes.size(), 3u);
+  stand_by(false);
+  EXPECT_TRUE(missing_standbys(record).empty());
+  EXPECT_FALSE(has_standby(record, "right"));
+  EXPECT_TRUE(occupied(record, {}).contains("p-spare"));
+}
+
+TEST_F(StandbyTest, ANodeThatLosesItsMachineGetsThatOfItsStandbyInTheSameChange) {
+  change();
+  stand_by();
+  supersede_node(record, "right", false);
+  change();
+  ASSERT_TRUE(is_taken_over());
+  EXPECT_EQ(record.manifest.nodes.at("right").peer, "p-spare");
+  EXPECT_EQ(record.manifest.nodes.at("right").redundancy_role, "primary");
+  EXPECT_EQ(entry("job").status, AllocationStatus::pending);
+  EXPECT_EQ(entry("job").node_id, "right");
+  EXPECT_FALSE(entry("job").is_standby);
+  EXPECT_EQ(entry("job").restarts, 1u);
+  EXPECT_TRUE(may_start(record, "job"));
+  EXPECT_EQ(starts_of(record, "job"), 1u) << "a loss is no failure";
+  EXPECT_EQ(missing_standbys(record).size(), 1u) << "another one is sought";
+}
+
+TEST_F(StandbyTest, WhatIsExclusiveIsReleasedBefore) {
+  change();
+  stand_by();
+  supersede_node(record, "right", true);
+  change();
+  EXPECT_FALSE(is_taken_over());
+  mark_over_since(record, 0);
+  change();
+  EXPECT_TRUE(is_taken_over());
+}
+
+TEST_F(StandbyTest, WithoutOneThatIsReadyTheNodeIsPlacedAnew) {
+  change();
+  stand_by(false);
+  supersede_node(record, "right", false);
+  change();
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"job"}}})) << "no pause: a loss is no failure";
+  EXPECT_EQ(record.standbys.size(), 1u);
+  drop_unready_standbys(record);
+  EXPECT_TRUE(record.standbys.empty());
+  EXPECT_EQ(record.superseded.back().allocations, (json::StringMap{{"job", ""}}));
+}
+
+TEST_F(StandbyTest, WorkThatStaysDownIsStartedOnItOnce) {
+  change();
+  stand_by();
+  fail();
+  ASSERT_TRUE(is_taken_over());
+  EXPECT_TRUE(may_start(record, "job"));
+  EXPECT_TRUE(strategies_of(record.ensemble).empty());
+  EXPECT_EQ(escalation_of(record), "");
+  entry("job").status = AllocationStatus::running;
+  record.starts["job"] = "job-s";
+  change();
+  EXPECT_FALSE(is_held_back(record, "web"));
+  fail();
+  EXPECT_EQ(entry("job").status, AllocationStatus::failed) << "it has failed once more than it has standbys";
+  EXPECT_TRUE(is_held_back(record, "web")) << "all is stopped";
+}
+
+TEST_F(StandbyTest, WorkThatIsStartedAgainLeavesItTheStandby) {
+  record.ensemble.allocations.at("job").failure_recovery = AllocationRecovery::one_for_one;
+  change();
+  stand_by();
+  fail();
+  change(10s);
+  EXPECT_FALSE(is_held_back(record, "job"));
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"job"}}}));
+  EXPECT_TRUE(stand_in(record, "right")) << "as no other machine takes it";
+  EXPECT_TRUE(is_taken_over());
+}
+
+TEST_F(StandbyTest, OneThatIsNotWantedIsReleasedAndHoldsUpNothing) {
+  const auto is_dropped = [&](const std::function<void()>& cause) {
+    record.superseded.clear();
+    record.standbys.clear();
+    stand_by();
+    cause();
+    change();
+    if (!record.standbys.empty() || record.superseded.size() != 1) return false;
+    const Superseded& left = record.superseded.front();
+    EXPECT_EQ(left.peer, "p-spare");
+    EXPECT_EQ(left.allocations, (json::StringMap{{"job", "job-s"}}));
+    return left.over && !record.may_run_elsewhere();
+  };
+  const auto update = [&](const std::function<void(jobs::Ensemble&)>& edit) {
+    jobs::Ensemble wanted = record.ensemble;
+    edit(wanted);
+    apply_update(record, wanted);
+  };
+  EXPECT_FALSE(is_dropped([&] { update([](jobs::Ensemble& e) { e.metadata["team"] = "b"; }); }));
+  EXPECT_TRUE(is_dropped([&] { update([](jobs::Ensemble& e) { e.exclude_peers = {"p-spare"}; }); }));
+  record.ensemble.exclude_peers.clear();
+  EXPECT_TRUE(is_dropped([&] { update([](jobs::Ensemble& e) { e.nodes.at("right").redundancy = 0; }); }));
+  record.ensemble.nodes.at("right").redundancy = 1;
+  EXPECT_TRUE(is_dropped([&] { record.status = DeploymentStatus::shutting_down; }));
+}
+
+TEST_F(StandbyTest, ItIsReadAsItIsStoredAndShown) {
+  stand_by();
+  const std::string text = json::encode(record);
+  const Result<DeploymentRecord> read = read_record("d1", text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(json::encode(*read), text);
+  const EnsembleManifest shown = manifest_of(*read);
+  EXPECT_EQ(shown.nodes.at("right").standby_nodes, std::vector<std::string>{"right-standby-1"});
+  EXPECT_EQ(shown.nodes.at("right-standby-1").redundancy_role, "standby");
+  EXPECT_EQ(shown.nodes.at("right-standby-1").primary_node, "right");
+  EXPECT_TRUE(shown.allocations.at("right-standby-1.job").is_standby);
+  EXPECT_EQ(shown.allocations.at("right-standby-1.job").redundancy_group, "job");
+  EXPECT_EQ(shown.allocations.at("job").redundancy_group, "job");
+  const AllocationState state = status_of(*read).allocations.at("job");
+  EXPECT_EQ(state.redundancy, 1u);
+  EXPECT_EQ(state.standbys, std::vector<std::string>{"p-spare"});
+}
+
+struct StandbyDeploymentTest : LossTest {
+  /// A service on the first provider, for which the other one stands by.
+  void run_with_standby(AllocationRecovery recovery = AllocationRecovery::stay_down) {
+    other.bids = false;
+    DeploymentRecord made = record();
+    made.ensemble.nodes.at("node").peer.clear();
+    made.ensemble.nodes.at("node").redundancy = 1;
+    made.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    made.ensemble.allocations.at("task").failure_recovery = recovery;
+    provider.features = other.features = {"lease"};
+    provider.log.clear();
+    other.log.clear();
+    allocated = other.allocates;
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+    ASSERT_TRUE(provider.runs_now());
+    other.bids = true;
+    ASSERT_TRUE(stands_by(other)) << deployment->trouble();
+  }
+  bool stands_by(const ScriptedProvider& machine, Duration limit = 5min) {
+    return until(
+        [&] {
+          return std::ranges::any_of(deployment->record().standbys, [&](const auto& pair) {
+            return pair.second.ready() && pair.second.node.peer == machine.peer();
+          });
+        },
+        limit);
+  }
+  bool is_taken_over() {
+    return other.runs_now() && task().status == AllocationStatus::running && task().handle.address.host == other.peer();
+  }
+  static int starts(const ScriptedProvider& machine) {
+    return static_cast<int>(std::ranges::count(machine.log, "start task"));
+  }
+  /// By the other one, since the deployment was created.
+  int allocations() const { return other.allocates - allocated; }
+  void crash() {
+    provider.end("task", AllocationStatus::failed, 1);
+    (void)notify();
+  }
+  int allocated = 0;
+};
+
+TEST_F(StandbyDeploymentTest, AStandbyIsAllocatedAndRenewedAndNotStarted) {
+  run_with_standby();
+  w.settle(10min);
+  EXPECT_EQ(other.runs.at("task").status, AllocationStatus::pending);
+  EXPECT_EQ(starts(other), 0);
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_TRUE(has_standby(deployment->record(), "node"));
+  EXPECT_EQ(deployment->trouble(), "");
+}
+
+TEST_F(StandbyDeploymentTest, TheStatusSaysWhyThereIsNone) {
+  run_with_standby();
+  other.bids = false;
+  w.run(c, other.forget("task"));
+  ASSERT_TRUE(until([&] { return !deployment->trouble().empty(); }, 5min));
+  EXPECT_NE(deployment->trouble().find("node-standby-1: no machine was found"), std::string::npos)
+      << deployment->trouble();
+  other.bids = true;
+  EXPECT_TRUE(stands_by(other));
+  EXPECT_EQ(allocations(), 2);
+  EXPECT_EQ(starts(provider), 1) << "its primary goes on";
+}
+
+TEST_F(StandbyDeploymentTest, ALostMachineIsReplacedByItsStandbyAtOnceAndStandsByWhenItReturns) {
+  run_with_standby();
+  cut(b);
+  ASSERT_TRUE(until([&] { return is_taken_over(); }));
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_EQ(starts(other), 1);
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").moves, 1u);
+  cut(b, false);
+  ASSERT_TRUE(stands_by(provider));
+  EXPECT_EQ(provider.runs.at("task").status, AllocationStatus::pending);
+  EXPECT_TRUE(is_taken_over());
+}
+
+TEST_F(StandbyDeploymentTest, WorkThatIsStartedAgainGetsTheStandbyOnlyIfNoOtherMachineTakesIt) {
+  run_with_standby(AllocationRecovery::one_for_one);
+  crash();
+  ASSERT_TRUE(until([&] { return provider.runs_now() && task().restarts == 1; }, 5min));
+  EXPECT_EQ(starts(other), 0);
+  provider.bids = false;
+  crash();
+  EXPECT_TRUE(until([&] { return is_taken_over(); }, 5min));
+  EXPECT_EQ(allocations(), 1);
+}
+
+TEST_F(StandbyDeploymentTest, AShutdownReleasesIt) {
+  run_with_standby();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_TRUE(settles());
+  EXPECT_TRUE(other.runs.empty());
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(StandbyDeploymentTest, AtWhicheverWriteItIsKilledWorkThatFailsIsStartedOnTheStandbyOnce) {
+  bool died = true;
+  for (std::size_t n = 1; died; ++n) {
+    ASSERT_LT(n, 100u);
+    run_with_standby();
+    records.saves = records.refused = 0;
+    records.refuse_from = n;
+    crash();
+    (void)until([&] { return records.refused > 0 || is_taken_over(); });
+    died = records.refused > 0;
+    if (died) {
+      kill();
+      w.settle(5s);
+      restart();
+    }
+    records.refuse_from.reset();
+    ASSERT_TRUE(until([&] { return is_taken_over(); }, 5min)) << "write " << n;
+    EXPECT_EQ(starts(provider), 1) << "write " << n;
+    EXPECT_EQ(starts(other), 1) << "write " << n;
+    EXPECT_EQ(allocations(), 1) << "write " << n;
+    ASSERT_TRUE(w.run(a, deployment->shutdown()));
+    ASSERT_TRUE(settles());
+    w.run(a, deployment->close());
+    deployment.reset();
+    ASSERT_TRUE(w.run(a, records.erase("d1")));
+    std::filesystem::remove_all(folder / "deployments");
+  }
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
