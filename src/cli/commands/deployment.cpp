@@ -70,6 +70,11 @@ std::string describe(const protocol::AllocationState& allocation) {
   else if (allocation.lost_at > 0)
     line += fmt::format(", lost at {} at the latest", format_time(UnixTime{allocation.lost_at}));
   if (!allocation.strategy.empty()) line += ", " + allocation.strategy;
+  if (allocation.redundancy > 0 && allocation.standbys.empty())
+    line += ", no standby yet";
+  else if (allocation.redundancy > 0)
+    line += fmt::format(", {} of {} standbys: {}", allocation.standbys.size(), allocation.redundancy,
+                        fmt::join(allocation.standbys, ", "));
   const auto count = [&](std::string_view what, std::uint32_t times) {
     if (times > 0) line += times == 1 ? fmt::format(", {} once", what) : fmt::format(", {} {} times", what, times);
   };

@@ -549,6 +549,15 @@ TEST_F(DeployTest, TheStatusSaysByWhichStrategyWorkIsRestarted) {
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Running\n  work: running, one_for_all, restarted once\n");
 }
 
+TEST_F(DeployTest, TheStatusSaysWhichMachinesStandBy) {
+  const auto shown = [&](const std::string& members) {
+    always(R"({"Status":"Running","Allocations":{"web":{"status":"running","redundancy":2)" + members + "}}}");
+    return nunet({"deployment", "status", "abc"}).out;
+  };
+  EXPECT_EQ(shown(""), "Running\n  web: running, no standby yet\n");
+  EXPECT_EQ(shown(R"(,"standbys":["p1"])"), "Running\n  web: running, 1 of 2 standbys: p1\n");
+}
+
 TEST_F(DeployTest, AnEmptyNameOfAnAllocationIsRefusedByTheNameOfItsArgument) {
   for (const char* command : {"logs", "results"}) {
     const auto positional = nunet({"deployment", command, "abc", ""});
