@@ -1,6 +1,6 @@
 @bwrap @job-orchestration @supervision-model
 Feature: Supervision
-  What an ensemble's failure_recovery and supervisor start again when work fails, on real daemons.
+  What an ensemble's failure_recovery, supervisor and redundancy start again when work fails, on real daemons.
 
   Background:
     Given a user's machine "alice" and providers "bob" and "carol" that accept each other
@@ -90,3 +90,16 @@ Feature: Supervision
     Then nothing is left at bob
     When bob runs "nunet actor tree"
     Then the output does not mention "allocation"
+
+  Scenario: A standby starts what has failed for good, and another machine stands by then
+    When alice deploys
+      | deployment | allocation | script                    | type    | at | redundancy |
+      | pair       | web        | counts, then exits with 7 | service |    | 1          |
+    Then deployment "pair" is running
+    And a machine stands by for "web"
+    When the gate of "web" is opened
+    Then "web" runs on the machine that stood by
+    And "web" runs once
+    And a machine stands by for "web"
+    When alice shuts "pair" down
+    Then nothing is left at bob and carol

@@ -161,11 +161,28 @@ void check_node(const Check& at, const Node& node) {
                         Node::kShortestLease / 1s, Node::kLongestLease / 1h, Node::kUsualShortestLease / 1s,
                         Node::kUsualLongestLease / 1h));
   at.refuse(!node.ports.empty(), "ports", kNoPorts);
-  at.refuse(node.redundancy > 0, "redundancy",
-            "standby copies are not available yet; remove it. on_loss says what happens when the machine is lost");
   at.refuse(node.failure_recovery != NodeRecovery::stay_down, "failure_recovery",
             "only stay_down is available yet; on_loss (exclusive, fast or fail) says what happens when the machine is "
             "lost");
+}
+
+/// Why the node has no standbys; empty if it has.
+std::string why_not_redundant(const std::string& name, const Node& node, const Ensemble& ensemble) {
+  const auto is_task = [&](const std::string& each) {
+    return ensemble.allocations.at(each).type == AllocationType::task;
+  };
+  if (const auto task = std::ranges::find_if(node.allocations, is_task); task != node.allocations.end())
+    return fmt::format(
+        "{} is a task, and standbys are for services; remove it. A task whose machine is lost is run again, unless "
+        "on_loss says otherwise",
+        *task);
+  if (!node.peer.empty()) return "peer names the only machine of the node, and a standby is another one; remove it";
+  if (node.on_loss == OnLoss::fail)
+    return "without effect: on_loss is fail, so nothing takes the place of a lost machine; write fast or exclusive";
+  for (std::uint32_t number = 1; number <= node.redundancy; ++number)
+    if (const std::string id = standby_id(name, number); ensemble.nodes.contains(id))
+      return fmt::format("its standby would have the name of node {}; give that another name", id);
+  return {};
 }
 
 bool names_something(const Supervisor& supervisor) {
@@ -197,7 +214,11 @@ Result<void> check_supported(const Ensemble& ensemble) {
   check_supervision(root, ensemble);
   for (const auto& [name, allocation] : ensemble.allocations)
     check_allocation(root / "allocations" / name, name, allocation);
-  for (const auto& [name, node] : ensemble.nodes) check_node(root / "nodes" / name, node);
+  for (const auto& [name, node] : ensemble.nodes) {
+    check_node(root / "nodes" / name, node);
+    if (const std::string why = node.redundancy > 0 ? why_not_redundant(name, node, ensemble) : ""; !why.empty())
+      (root / "nodes" / name).refuse(true, "redundancy", why);
+  }
   for (std::size_t i = 0; i < ensemble.edges.size(); ++i) {
     const Check edge = root.item("edges", i);
     edge.refuse(ensemble.edges[i].rtt != 0, "rtt", "round trips between machines are not measured yet; remove it");

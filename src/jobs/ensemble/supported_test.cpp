@@ -1,5 +1,6 @@
 #include "jobs/ensemble/supported.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -158,6 +159,26 @@ TEST(Supported, SupervisionIsAcceptedUnlessItContradictsItself) {
   EXPECT_TRUE(refused.error().is(Errc::invalid_argument));
   EXPECT_TRUE(refused.error().message().starts_with("allocations.web.failure_recovery: supervisor has a strategy"))
       << refused.error().message();
+}
+
+TEST(Supported, StandbysAreForServicesThatAnotherMachineMayHave) {
+  const auto asked = [](const std::function<void(Ensemble&)>& change) {
+    Ensemble ensemble = plain();
+    ensemble.allocations["alone"].type = AllocationType::service;
+    ensemble.nodes["m"].redundancy = 2;
+    change(ensemble);
+    const auto checked = check_supported(ensemble);
+    return checked ? std::string("accepted") : std::string(checked.error().message());
+  };
+  using testing::StartsWith;
+  EXPECT_EQ(asked([](Ensemble&) {}), "accepted");
+  EXPECT_THAT(asked([](Ensemble& e) { e.allocations["alone"].type = AllocationType::task; }),
+              StartsWith("nodes.m.redundancy: alone is a task"));
+  EXPECT_THAT(asked([](Ensemble& e) { e.nodes["m"].peer = "p"; }), StartsWith("nodes.m.redundancy: peer names"));
+  EXPECT_THAT(asked([](Ensemble& e) { e.nodes["m"].on_loss = OnLoss::fail; }),
+              StartsWith("nodes.m.redundancy: without effect: on_loss is fail"));
+  EXPECT_THAT(asked([](Ensemble& e) { e.nodes["m-standby-2"] = e.nodes["n"]; }),
+              StartsWith("nodes.m.redundancy: its standby would have the name of node m-standby-2"));
 }
 
 TEST(Supported, ParametersOfAnotherExecutorThatAskForNothingAreAccepted) {

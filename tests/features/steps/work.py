@@ -40,7 +40,7 @@ def work_of(context, name):
 
 # --- deploying
 
-NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "lease", "on loss", "timeout")
+NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "lease", "on loss", "redundancy", "timeout")
 
 
 def columns(row):
@@ -67,6 +67,8 @@ def ensembles_of(context):
     for row in context.table:
         ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
         node = {"name": row.get("node") or row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
+        if row.get("redundancy"):
+            node["redundancy"] = int(row["redundancy"])
         ensemble.timeout = row.get("timeout") or ensemble.timeout
         ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
     return made
@@ -666,6 +668,23 @@ def deletes_and_prunes(context, name, deployment):
     machine.cmd("/dms/node/deployment/delete", "--id", ensemble.id)
     pruned = set(machine.cmd("/dms/node/deployment/prune")["Deployments"])
     assert pruned == {other.id for other in context.ensembles.values()} - {ensemble.id}, pruned
+
+
+@then('a machine stands by for "{name}"')
+def stands_by(context, name):
+    ensemble = work_of(context, name)
+    context.standby = wait_for(lambda: ensemble.status()["Allocations"][name].get("standbys"), f"{name} has a standby", 60)[0]
+
+
+@then('"{name}" runs on the machine that stood by')
+def runs_on_standby(context, name):
+    ensemble = work_of(context, name)
+
+    def is_there():
+        state = ensemble.status()["Allocations"][name]
+        return state["peer"] == context.standby and state["status"] == "running"
+
+    wait_for(is_there, f"{name} runs on {context.standby}")
 
 
 @then('"{name}" has the same run as before')
