@@ -97,6 +97,7 @@ Task<void> Endings::bar(did::Did provider) {
       if (handle.did == provider && !is_barred(record, peer)) record.barred.push_back(peer);
     };
     for (const auto& [name, node] : record.manifest.nodes) add(node.peer, node.handle);
+    for (const auto& [id, standby] : record.standbys) add(standby.node.peer, standby.node.handle);
     for (const Superseded& entry : record.superseded) add(entry.peer, entry.handle);
   };
   DeploymentRecord barred = parts_.record.get();

@@ -18,7 +18,7 @@ jobs::Node standby_node(const jobs::Node& node) {
 }
 
 bool is_wanted(const DeploymentRecord& record, const Standby& standby) {
-  if (record.status != DeploymentStatus::running) return false;
+  if (record.status != DeploymentStatus::running || is_barred(record, standby.node.peer)) return false;
   const auto node = record.ensemble.nodes.find(standby.node.primary_node);
   return node != record.ensemble.nodes.end() &&
          static_cast<std::int64_t>(node->second.redundancy) >= standby.node.standby_index;

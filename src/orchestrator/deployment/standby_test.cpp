@@ -149,6 +149,8 @@ TEST_F(StandbyTest, OneThatIsNotWantedIsReleasedAndHoldsUpNothing) {
     apply_update(record, wanted);
   };
   EXPECT_FALSE(is_dropped([&] { update([](jobs::Ensemble& e) { e.metadata["team"] = "b"; }); }));
+  EXPECT_TRUE(is_dropped([&] { record.barred = {"p-spare"}; }));
+  record.barred.clear();
   EXPECT_TRUE(is_dropped([&] { update([](jobs::Ensemble& e) { e.exclude_peers = {"p-spare"}; }); }));
   record.ensemble.exclude_peers.clear();
   EXPECT_TRUE(is_dropped([&] { update([](jobs::Ensemble& e) { e.nodes.at("right").redundancy = 0; }); }));
@@ -239,6 +241,19 @@ TEST_F(StandbyDeploymentTest, TheStatusSaysWhyThereIsNone) {
   EXPECT_TRUE(stands_by(other));
   EXPECT_EQ(allocations(), 2);
   EXPECT_EQ(starts(provider), 1) << "its primary goes on";
+}
+
+TEST_F(StandbyDeploymentTest, AMachineWhoseOwnerHasEndedItIsNotAskedAgain) {
+  run_with_standby();
+  ScriptedProvider::Run& run = other.runs.at("task");
+  run.status = AllocationStatus::terminated;
+  run.ended_by_owner = true;
+  ASSERT_TRUE(until([&] { return !has_standby(deployment->record(), "node"); }));
+  EXPECT_TRUE(is_barred(deployment->record(), other.peer()));
+  w.settle(5min);
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_TRUE(deployment->record().standbys.empty());
+  EXPECT_EQ(starts(provider), 1);
 }
 
 TEST_F(StandbyDeploymentTest, ALostMachineIsReplacedByItsStandbyAtOnceAndStandsByWhenItReturns) {

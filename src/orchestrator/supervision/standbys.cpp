@@ -30,6 +30,10 @@ std::string what_is_lost(const json::StringMap& runs, const RenewReply& reply) {
   return {};
 }
 
+bool is_ended_by_owner(const RenewReply& reply) {
+  return std::ranges::any_of(reply.allocations, [](const auto& held) { return held.second.ended_by_owner; });
+}
+
 }  // namespace
 
 Task<void> Standbys::run() {
@@ -96,7 +100,7 @@ Task<Result<void>> Standbys::place(MissingStandby wanted) {
   if (reserved || work_.cancelled()) co_return reserved;
   replacer_.backoff().failed(bid.peer, parts_.now());
   std::string why = reserved.error().to_string();
-  Task<void> dropping = drop(wanted.id(), bid.peer, std::move(why));
+  Task<void> dropping = drop(wanted.id(), bid.peer, std::move(why), false);
   co_await std::move(dropping);
   co_return reserved;
 }
@@ -181,7 +185,7 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
     standby = find(id, peer);
     if (standby == nullptr) break;
     if (!lost.empty() && runs_of(*standby) == held) {
-      Task<void> dropping = drop(id, peer, lost);
+      Task<void> dropping = drop(id, peer, lost, reply && is_ended_by_owner(*reply));
       co_await std::move(dropping);
       break;
     }
@@ -192,11 +196,13 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
   kept_.erase({id, peer});
 }
 
-Task<void> Standbys::drop(std::string id, std::string peer, std::string why) {
+Task<void> Standbys::drop(std::string id, std::string peer, std::string why, bool by_owner) {
   log::info("orchestrator", "{}: {} on {} is given up: {}", parts_.id(), id, peer, why);
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.standbys.find(id);
-    if (found != record.standbys.end() && found->second.node.peer == peer) drop_standby(record, id);
+    if (found == record.standbys.end() || found->second.node.peer != peer) return;
+    drop_standby(record, id);
+    if (by_owner && !is_barred(record, peer)) record.barred.push_back(peer);
   };
   (void)co_await parts_.record.update_until_stored(change);
 }

@@ -7,7 +7,8 @@
 //     and allocated on the machine that wins. A provider that grants no lease is none.
 //  2. A standby that is ready is renewed as often as a machine that runs something (lease_watch.hpp). It is dropped,
 //     and another one sought, when its provider reports that it has lost or ended something of it, and when it is
-//     silent, unless this node reaches no peer at all.
+//     silent, unless this node reaches no peer at all. If the owner of the machine has ended it, that is not asked again
+//     (DeploymentRecord::barred).
 //
 // Threads: the deployment's lane. Cancellation: what is under way is left to the next start (drop_unready_standbys()).
 // Attacks: a provider that reports nonsense loses the standby.
@@ -51,7 +52,7 @@ class Standbys {
                             capability::Resources resources);
   Task<void> keep(std::string id, std::string peer);
   [[nodiscard]] const Standby* find(const std::string& id, const std::string& peer) const;
-  Task<void> drop(std::string id, std::string peer, std::string why);
+  Task<void> drop(std::string id, std::string peer, std::string why, bool by_owner);
 
   Parts parts_;
   Replacer& replacer_;
