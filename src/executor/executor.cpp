@@ -86,6 +86,8 @@ Result<void> validate(const Request& request) {
     return fail(Errc::invalid_argument, "results_dir '{}': expected an absolute path", request.results_dir.string());
   if (!request.work_dir.empty() && !request.work_dir.is_absolute())
     return fail(Errc::invalid_argument, "work_dir '{}': expected an absolute path", request.work_dir.string());
+  if (!request.actor_dir.empty() && !request.actor_dir.is_absolute())
+    return fail(Errc::invalid_argument, "actor_dir '{}': expected an absolute path", request.actor_dir.string());
   const EngineParams& params = request.engine.params;
   TRY_VOID(check_text("entrypoint", params.entrypoint));
   TRY_VOID(check_text("cmd", params.cmd));

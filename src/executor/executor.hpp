@@ -88,6 +88,10 @@ struct Limits {
   std::uint64_t pids = 1024;
 };
 
+/// Where the work of an allocation finds the socket of its actor, and its name there.
+inline constexpr std::string_view kActorFolder = "/run/nunet";
+inline constexpr std::string_view kActorSocket = "actor.sock";
+
 struct Request {
   std::string job_id;  // the allocation's id
   ExecutionId execution_id;
@@ -99,6 +103,9 @@ struct Request {
   /// and deletes it at remove(). Docker opens it to every user, and closes the folder above it, which is the
   /// allocation's alone, to all but the daemon's.
   std::filesystem::path work_dir;
+  /// A folder of the provider that the work sees at kActorFolder and cannot change: the socket of its actor is there.
+  /// Empty: it has none.
+  std::filesystem::path actor_dir;
   /// docker: the image, instead of one that the parameters name, as an archive (docker save, or an OCI layout of one
   /// image). It stays there until remove().
   std::filesystem::path image_archive;
@@ -252,6 +259,8 @@ class Executor {
   /// if the engine cannot do that.
   virtual Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) = 0;
 
+  /// Whether its work can reach a socket in Request::actor_dir.
+  [[nodiscard]] virtual bool binds_actor_dir() const { return false; }
   /// Which limits of Request::limits it does not hold on this machine, and the remedy; empty if it holds all.
   [[nodiscard]] virtual std::string unenforced() const { return {}; }
   /// Afterwards the daemon may read and remove all in that folder. Nothing writes to it at that time: the executions

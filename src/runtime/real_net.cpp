@@ -336,7 +336,7 @@ class RealNet final : public Net {
     co_return co_await connect_tcp(to);
   }
 
-  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) override {
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path, unsigned mode) override {
     using Local = asio::local::stream_protocol;
     if (path.size() >= sizeof(sockaddr_un::sun_path))
       return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
@@ -347,7 +347,7 @@ class RealNet final : public Net {
     if (ec) return std::unexpected(io_error(ec, fmt::format("listen on {}", path)));
     auto listener = std::make_unique<UnixListener>(io_, std::move(acceptor), path);
     // Until listen() every connection is refused, so no other user connects before the mode is set.
-    if (::chmod(path.c_str(), 0600) != 0) return fail(Errc::io, "set the mode of {}: {}", path, std::strerror(errno));
+    if (::chmod(path.c_str(), mode) != 0) return fail(Errc::io, "set the mode of {}: {}", path, std::strerror(errno));
     TRY_VOID(listener->listen());
     return listener;
   }

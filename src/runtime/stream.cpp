@@ -53,7 +53,7 @@ std::string IpEndpoint::to_string() const {
   return fmt::format("[{}{}{}]:{}", address.to_string(), zone.empty() ? "" : "%", zone.text(), port);
 }
 
-Result<std::unique_ptr<Listener>> Net::listen_unix(const std::string& path) {
+Result<std::unique_ptr<Listener>> Net::listen_unix(const std::string& path, unsigned) {
   return fail(Errc::unsupported, "listen on {}: there are no Unix sockets here", path);
 }
 

@@ -143,9 +143,11 @@ class Net {
   /// The same from `local`, the address of a listener that shares its port: the listener on the other side then sees an
   /// address that accepts connections. Where that is not possible, from any port; the local end of the result tells.
   virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
-  /// A Unix socket at `path`, mode 0600 before anything can connect; close() removes it. Errc::already_exists if
+  /// A Unix socket at `path`, of that mode before anything can connect; close() removes it. Errc::already_exists if
   /// something is at `path`, Errc::invalid_argument if it is too long for a socket (107 bytes).
-  virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path);
+  virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path, unsigned mode);
+  /// For this user alone.
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) { return listen_unix(path, 0600); }
   /// Errc::not_found if nothing listens there, Errc::permission_denied if this user may not connect.
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
   /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if no name server

@@ -94,7 +94,7 @@ Task<Result<Accepted>> SimNet::connect_tcp(IpEndpoint to) {
   co_return std::move(at_dialer);
 }
 
-Result<std::unique_ptr<Listener>> SimNet::listen_unix(const std::string& path) {
+Result<std::unique_ptr<Listener>> SimNet::listen_unix(const std::string& path, unsigned) {
   if (!node_.alive) return fail(Errc::io, "listen on {}: the node is down", path);
   if (node_.unix_listeners.contains(path)) return fail(Errc::already_exists, "listen on {}: address in use", path);
   return std::make_unique<SimListener>(node_, path);

@@ -53,8 +53,9 @@ class SimNet final : public Net {
 
   Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) override;
   Task<Result<Accepted>> connect_tcp(IpEndpoint to) override;
-  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) override;
+  using Net::listen_unix;
   /// Any user may connect: the mode of a socket's file is not simulated.
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path, unsigned mode) override;
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override;
   Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family) override;
   Task<Result<std::vector<std::string>>> resolve_text(std::string name) override;

@@ -98,6 +98,7 @@ class Docker final : public ExecutorBase {
   Task<Result<std::string>> version();
 
   [[nodiscard]] std::string_view type() const override { return "docker"; }
+  [[nodiscard]] bool binds_actor_dir() const override { return true; }
   [[nodiscard]] std::string_view enforcement() const override { return "docker"; }
   Task<Result<void>> start(Request request) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;

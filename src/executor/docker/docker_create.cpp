@@ -29,6 +29,19 @@ void processor_share(json::Writer& w, double cores) {
   }
 }
 
+void mounts(json::Writer& w, const Request& request) {
+  if (request.work_dir.empty() && request.actor_dir.empty()) return;
+  const auto bind = [&w](const std::string& source, std::string_view target, bool read_only) {
+    w.begin_object().key("Type").string("bind").key("Source").string(source).key("Target").string(target);
+    if (read_only) w.key("ReadOnly").boolean(true);
+    w.end_object();
+  };
+  w.key("Mounts").begin_array();
+  if (!request.work_dir.empty()) bind(request.work_dir.string(), "/work", false);
+  if (!request.actor_dir.empty()) bind(request.actor_dir.string(), kActorFolder, true);
+  w.end_array();
+}
+
 void host_config(json::Writer& w, const Request& request, const DockerOptions& options) {
   const Limits& limits = request.limits;
   w.key("HostConfig").begin_object();
@@ -47,11 +60,7 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
   }
   if (!request.network) member(w, "NetworkMode", std::string("none"));
   member(w, "CgroupParent", options.cgroup_parent);
-  if (!request.work_dir.empty()) {
-    w.key("Mounts").begin_array().begin_object();
-    w.key("Type").string("bind").key("Source").string(request.work_dir.string()).key("Target").string("/work");
-    w.end_object().end_array();
-  }
+  mounts(w, request);
   // Two files: with one, the engine's follow ends or hangs when the file is rotated.
   w.key("LogConfig").begin_object().key("Type").string("json-file").key("Config").begin_object();
   w.key("max-size").string(fmt::format("{}", std::max<std::uint64_t>(request.log_limit, 1024 * 1024)));

@@ -376,13 +376,14 @@ TEST(DockerCreate, LimitsAndIsolation) {
   r.limits.pids = 5;
   r.engine.params.environment = {"A=1"};
   r.work_dir = "/data/work";
+  r.actor_dir = "/data/actors/1";
   const std::string body = docker_create_body(r, DockerOptions{});
   EXPECT_TRUE(json::parse(body));
   for (const char* part :
        {R"("NanoCpus":1500000000)", R"("Memory":1048576)", R"("MemorySwap":1048576)", R"("PidsLimit":5)",
         R"("no-new-privileges")", R"("NetworkMode":"none")", R"("Cmd":["echo","a\"b"])", R"("Env":["A=1"])",
         R"("nunet-executor":"nunet")", R"("nunet-jobID":"nunet_job")", R"("nunet-executionID":"nunet_job_e1")",
-        R"("Target":"/work")"})
+        R"("Target":"/work")", R"("Source":"/data/actors/1","Target":"/run/nunet","ReadOnly":true)"})
     EXPECT_THAT(body, HasSubstr(part));
   EXPECT_THAT(body, Not(HasSubstr("Entrypoint")));
   EXPECT_THAT(body, Not(HasSubstr("Privileged")));

@@ -75,6 +75,7 @@ struct FakeHost {
   int stopping_now = 0;                        // calls of stop() that wait as `stops` says
   std::vector<std::filesystem::path> given;    // the folders of take_files()
   std::string unenforced;                      // what Fake::unenforced() says
+  bool binds_actor_dir = false;                // what Fake::binds_actor_dir() says
   std::optional<Elsewhere> written_elsewhere;  // by each execution that no script says it of
 };
 
@@ -93,6 +94,7 @@ class Fake final : public ExecutorBase {
   [[nodiscard]] std::string_view type() const override { return type_; }
   [[nodiscard]] std::string_view enforcement() const override { return "none"; }
   [[nodiscard]] std::string unenforced() const override { return host_->unenforced; }
+  [[nodiscard]] bool binds_actor_dir() const override { return host_->binds_actor_dir; }
   Task<Result<void>> start(Request request) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;

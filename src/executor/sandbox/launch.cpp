@@ -52,6 +52,7 @@ Result<std::vector<std::string>> arguments(const ShimSpec& spec, int status_fd) 
   plan.command.insert(plan.command.end(), params.cmd.begin(), params.cmd.end());
   plan.environment = full_environment(params.environment);
   plan.work_dir = spec.work_dir;
+  plan.actor_dir = spec.actor_dir;
   TRY(plan.working_directory, inner_directory(params.working_directory));
   plan.tmp_bytes = spec.memory_bytes > 0 ? spec.memory_bytes : kDefaultTmp;
   plan.network = spec.network;

@@ -172,6 +172,7 @@ ShimSpec Sandbox::spec_of(const Run& run) const {
   spec.network = request.network;
   spec.results_dir = request.results_dir.string();
   spec.work_dir = run.work.string();
+  spec.actor_dir = request.actor_dir.string();
   spec.bwrap = options_.bwrap;
   if (root_) spec.uid = run.uid;
   if (request.deadline) spec.deadline = request.deadline->time_since_epoch().count();

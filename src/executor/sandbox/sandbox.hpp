@@ -89,6 +89,7 @@ class Sandbox final : public ExecutorBase {
   Task<Result<void>> probe();
 
   [[nodiscard]] std::string_view type() const override { return "sandbox"; }
+  [[nodiscard]] bool binds_actor_dir() const override { return true; }
   Task<Result<void>> start(Request request) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;

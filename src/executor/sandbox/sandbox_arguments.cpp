@@ -46,6 +46,11 @@ void add_writable(Args& args, const SandboxPlan& plan) {
   for (const char* dir : {"/tmp", "/dev/shm"}) add(args, {"--perms", "1777", "--size", size, "--tmpfs", dir});
   if (plan.working_directory.starts_with("/tmp/")) add_folder_in_tmp(args, plan.working_directory);
   add(args, {"--bind", plan.work_dir.string(), "/work", "--chdir", "/"});
+  // Read-only: work connects to the socket in it, and changes nothing there.
+  if (!plan.actor_dir.empty()) {
+    add(args, {"--perms", "0755", "--dir", "/run"});
+    add(args, {"--ro-bind", plan.actor_dir.string(), kActorFolder});
+  }
   // The root is a tmpfs outside every limit.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});
 }

@@ -24,6 +24,7 @@ struct SandboxPlan {
   std::vector<std::string> command;
   std::vector<std::string> environment;  // exactly
   std::filesystem::path work_dir;        // of the machine, becomes /work
+  std::filesystem::path actor_dir;       // of the machine, becomes kActorFolder; empty: none
   std::string working_directory = "/work";
   std::uint64_t tmp_bytes = 0;
   bool network = false;

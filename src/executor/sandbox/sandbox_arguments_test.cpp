@@ -24,5 +24,22 @@ TEST(SandboxArguments, TheEnvironmentComesAfterEveryPrivilegedProgram) {
   EXPECT_EQ(at("--unshare-user"), static_cast<std::ptrdiff_t>(args.size())) << "root needs no user namespace";
 }
 
+TEST(SandboxArguments, TheFolderOfTheActorIsBoundReadOnlyIfThereIsOne) {
+  SandboxPlan plan;
+  plan.command = {"program"};
+  plan.work_dir = "/data/work";
+  const auto has = [](const std::vector<std::string>& args, std::string_view text) {
+    return std::find(args.begin(), args.end(), text) != args.end();
+  };
+  EXPECT_FALSE(has(sandbox_arguments(plan), kActorFolder));
+  plan.actor_dir = "/data/actors/1";
+  const auto args = sandbox_arguments(plan);
+  const auto source = std::find(args.begin(), args.end(), "/data/actors/1");
+  ASSERT_TRUE(source != args.end());
+  EXPECT_EQ(*(source - 1), "--ro-bind");
+  EXPECT_EQ(*(source + 1), kActorFolder);
+  EXPECT_LT(source - args.begin(), std::find(args.begin(), args.end(), "--remount-ro") - args.begin());
+}
+
 }  // namespace
 }  // namespace dms::executor

@@ -83,6 +83,25 @@ TEST_F(SandboxTest, OtherProcessesAndTheNetworkAreNotAccessible) {
   EXPECT_EQ(run(request("tail -n +2 /proc/net/route", "d")).out, "");
 }
 
+TEST_F(SandboxTest, TheSocketOfItsActorIsReachedAndNotReplaced) {
+  const fs::path folder = dir_ / "actor";
+  fs::create_directories(folder);
+  auto listener = runtime_.runtime().net.listen_unix((folder / kActorSocket).string(), 0666);
+  ASSERT_TRUE(listener) << listener.error().to_string();
+  Request r = request(
+      "rm /run/nunet/actor.sock 2>/dev/null && echo removed; touch /run/nunet/file 2>/dev/null && echo written\n"
+      "python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.connect(\"/run/nunet/actor.sock\"); "
+      "print(s.makefile().readline())'");
+  r.actor_dir = folder;
+  const Result<void> started = start(std::move(r));
+  ASSERT_TRUE(started) << started.error().to_string();
+  auto accepted = runtime_.run(with_timeout(20s, (*listener)->accept()));
+  ASSERT_TRUE(accepted) << out();
+  ASSERT_TRUE(runtime_.run(accepted->stream->write(as_bytes("hello\n"))));
+  EXPECT_EQ(finish().out, "hello\n\n");
+  (*listener)->close();
+}
+
 TEST_F(SandboxTest, ExitCodesAreNotTakenForSignals) {
   EXPECT_EQ(run(request("exit 255", "a")).error_msg, "exit code 255");
   EXPECT_EQ(run(request("exit 200", "b")).error_msg, "exit code 200");

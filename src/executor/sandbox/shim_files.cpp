@@ -73,6 +73,8 @@ Result<ShimSpec> parse_spec(std::string_view text) {
   if (spec.execution.empty()) return fail(Errc::invalid_argument, "execution: expected an id");
   for (const std::string* path : {&spec.results_dir, &spec.work_dir})
     if (!fs::path(*path).is_absolute()) return fail(Errc::invalid_argument, "'{}': expected an absolute path", *path);
+  if (!spec.actor_dir.empty() && !fs::path(spec.actor_dir).is_absolute())
+    return fail(Errc::invalid_argument, "actor_dir '{}': expected an absolute path", spec.actor_dir);
   for (const std::string& folder : spec.cgroups)
     if (!fs::path(folder).is_absolute() || fs::path(folder).filename() != spec.execution ||
         fs::path(folder).lexically_normal() != folder)

@@ -45,6 +45,7 @@ struct ShimSpec {
   bool network = false;
   std::string results_dir;
   std::string work_dir;
+  std::string actor_dir;  // empty: none
   std::string bwrap;
   std::uint32_t uid = 0;             // the daemon is root: the work's user; 0: it is not
   std::vector<std::string> cgroups;  // the folders of its control group
@@ -58,8 +59,8 @@ struct ShimSpec {
                       json::field("pids", &S::pids), json::field("log_limit", &S::log_limit),
                       json::field("output_rate", &S::output_rate), json::field("output_burst", &S::output_burst),
                       json::field("network", &S::network), json::field("results_dir", &S::results_dir),
-                      json::field("work_dir", &S::work_dir), json::field("bwrap", &S::bwrap),
-                      json::field("uid", &S::uid), json::field("cgroups", &S::cgroups),
+                      json::field("work_dir", &S::work_dir), json::field("actor_dir", &S::actor_dir, json::omit_empty),
+                      json::field("bwrap", &S::bwrap), json::field("uid", &S::uid), json::field("cgroups", &S::cgroups),
                       json::field("cgroup_v2", &S::cgroup_v2), json::field("deadline", &S::deadline));
   }
 
