@@ -363,7 +363,9 @@ void Actor::unsubscribe(const std::string& topic) {
 Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptions options) {
   if (stopping_->begun) return fail(dms::Errc::closed, "the actor in inbox {} has stopped", handle_.address.inbox);
   crypto::PrivateKey key = options.key ? *std::move(options.key) : crypto::PrivateKey::generate(lane().random());
-  TRY(SecurityContext security, SecurityContext::create(std::move(key), security_.capabilities(), lane().unix_now()));
+  std::shared_ptr<ucan::CapabilityContext> capabilities = security_.capabilities();
+  if (options.capabilities) capabilities = std::move(options.capabilities);
+  TRY(SecurityContext security, SecurityContext::create(std::move(key), std::move(capabilities), lane().unix_now()));
   TRY(std::unique_ptr<Actor> child, start(system_, std::move(security), std::move(inbox), this, options.supervisor));
   if (options.supervisor && options.supervisor->id != child->handle_.id)
     child->spawn(child->renew_supervisor_grant(*std::move(options.supervisor)));

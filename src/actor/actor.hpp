@@ -17,8 +17,9 @@
 //  4. invoke() sends and waits for one reply at a one-shot behaviour `/dms/actor/replyto/<nonce>`, which only the
 //     invoked actor may use. An error reply of an actor on this host becomes Errc::refused; no reply becomes
 //     Errc::deadline_exceeded when the message expires.
-//  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
-//     the caller of create_child(); a parent's stop() stops its children first.
+//  5. A child actor has its own key and inbox, and its parent's host, limits and, unless it is given one of
+//     its own, capability context. It belongs to the caller of create_child(); a parent's stop() stops its children
+//     first.
 //  6. Each actor answers kHealthCheck with {"OK": true}; add_behaviour() replaces that.
 //  7. Between hold() and open() messages wait in their places, until they expire at most; replies do not. Above kMaxHeld
 //     bytes together they are refused.
@@ -119,6 +120,8 @@ struct MessageOptions {
 
 struct ChildOptions {
   std::optional<crypto::PrivateKey> key = {};  ///< a new one if absent
+  /// Of its own: what it sends carries none of its parent's power. Its parent's if absent.
+  std::shared_ptr<ucan::CapabilityContext> capabilities = {};
   /// May query the child's health: gets a delegation of kHealthCheck, renewed while the child exists.
   std::optional<Handle> supervisor = {};
 };

@@ -33,6 +33,36 @@ TEST_P(Lifecycle, ChildrenAndParentsUseTheTokensOfTheirDid) {
   w.run(b, child->stop());
 }
 
+TEST_P(Lifecycle, AChildWithAContextOfItsOwnHasNothingOfItsParentsPower) {
+  w.grant(b, a, {"/public"});
+  b.answer_with("/public/ask", "yes");
+  a.answer_with("/dms/node/ask", "secret");
+  const crypto::PrivateKey key = a.key.derive("child");
+  ChildOptions options;
+  options.key = key;
+  options.capabilities =
+      std::make_shared<ucan::CapabilityContext>(ucan::CapabilityContext::create(key, a.lane().random()).value());
+  auto child = a.root->create_child("child", std::move(options)).value();
+  EXPECT_EQ(child->handle().did, child->handle().id.did().value());
+  EXPECT_NE(child->handle().did, a.root->handle().did);
+  EXPECT_TRUE(w.run(a, a.root->invoke(a.root->message(b.root->handle(), "/public/ask"))));
+  EXPECT_FALSE(w.run(a, child->invoke(child->message(b.root->handle(), "/public/ask"))));
+  EXPECT_FALSE(w.run(a, child->invoke(child->message(a.root->handle(), "/dms/node/ask"))));
+  // What its parent has delegated to it, and no more.
+  ucan::Grant grant;
+  grant.subject = child->handle().did;
+  grant.capabilities = ucan::parse_capabilities({"/public"}).value();
+  grant.expires = w.world.unix_now() + 1h;
+  ucan::Anchors anchors;
+  anchors.provide = a.context->delegate(grant, w.world.unix_now()).value();
+  ASSERT_TRUE(child->security().capabilities()->anchor(anchors, w.world.unix_now()));
+  const auto reply = w.run(a, child->call<Note>(child->message(b.root->handle(), "/public/ask")));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->text, "yes");
+  EXPECT_FALSE(w.run(a, child->invoke(child->message(a.root->handle(), "/dms/node/ask"))));
+  w.run(a, child->stop());
+}
+
 TEST_P(Lifecycle, ChildrenOfTwoNodesExchangeMessages) {
   w.grant(b, a, {"/dms/allocation"});
   auto orchestrator = a.root->create_child("orchestrator").value();
