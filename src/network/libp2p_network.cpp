@@ -177,6 +177,23 @@ std::vector<std::string> Libp2pNetwork::listen_addresses() const {
   return texts;
 }
 
+std::vector<std::string> Libp2pNetwork::addresses_of(const crypto::PeerId& peer) {
+  if (peer == self()) return listen_addresses();
+  std::vector<std::string> texts;
+  for (const libp2p::Multiaddr& address : host_.peer_store().addresses(peer, nursery_.lane().now()))
+    texts.push_back(fmt::format("{}/p2p/{}", address.to_string(), peer.to_string()));
+  return texts;
+}
+
+void Libp2pNetwork::learn_addresses(const crypto::PeerId& peer, const std::vector<std::string>& addresses) {
+  std::vector<libp2p::Multiaddr> known;
+  for (const std::string& text : addresses)
+    if (auto parsed = libp2p::PeerAddress::parse(text); parsed && parsed->peer == peer)
+      known.push_back(std::move(parsed->address));
+  if (peer != self() && !known.empty())
+    host_.peer_store().add_addresses(peer, known, libp2p::PeerStore::kUnconfirmed, nursery_.lane().now());
+}
+
 Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, Bytes message) {
   return send_until(SteadyTime::min(), to, std::move(protocol), std::move(message));
 }

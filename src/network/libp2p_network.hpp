@@ -85,6 +85,8 @@ class Libp2pNetwork final : public Network {
 
   [[nodiscard]] const crypto::PeerId& self() const override { return host_.self(); }
   [[nodiscard]] std::vector<std::string> listen_addresses() const override;
+  [[nodiscard]] std::vector<std::string> addresses_of(const crypto::PeerId& peer) override;
+  void learn_addresses(const crypto::PeerId& peer, const std::vector<std::string>& addresses) override;
   Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) override;
   Task<Result<void>> send_until(SteadyTime until, crypto::PeerId to, std::string protocol, Bytes message) override;
   Result<void> handle(std::string protocol, MessageHandler handler) override;

@@ -99,6 +99,13 @@ class Network {
   virtual void unsubscribe(SubscriptionId id) = 0;
   virtual Task<Result<void>> publish(std::string topic, Bytes message) = 0;
 
+  /// The addresses at which that peer, or this one, may be reached, each with /p2p/<id>, as far as they are known. A
+  /// network without addresses knows none.
+  [[nodiscard]] virtual std::vector<std::string> addresses_of(const crypto::PeerId&) { return {}; }
+  /// The same, as another peer has named them: they are dialed for a short while when there is something to send.
+  /// Others than addresses of that peer are ignored.
+  virtual void learn_addresses(const crypto::PeerId&, const std::vector<std::string>&) {}
+
   /// `multiaddr` ends in /p2p/<id>.
   virtual Task<Result<void>> connect(std::string multiaddr) = 0;
   /// The round trip time to a peer that is connected or known.

@@ -57,6 +57,14 @@ class ScriptedProvider {
     while (!runs.empty()) co_await forget(runs.begin()->first);
   }
 
+  /// The actor of the work of an allocation, which nobody runs.
+  actor::Handle work_of(const std::string& name) {
+    actor::Handle work;
+    work.id = actor::Id::from(node_.key.derive("work of " + name).public_key());
+    work.did = work.id.did().value();
+    work.address = {peer(), name + "+work"};
+    return work;
+  }
   [[nodiscard]] std::string peer() const { return node_.network->self().to_string(); }
   [[nodiscard]] bool runs_now(const std::string& name = "task") {
     expire();
@@ -138,6 +146,7 @@ class ScriptedProvider {
   int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
+  bool offers_work = false;        ///< an actor for the work of each allocation
   double max_cores = 1000;         ///< of what it bids for, in all
   bool knows_only_running = true;  ///< of a restart, which an older version does not
   bool answers_restarts = true;    ///< it does them
@@ -220,6 +229,7 @@ class ScriptedProvider {
       EXPECT_TRUE(serve(*run.actor, protocol::kAllocationStart, *this, &ScriptedProvider::start));
       EXPECT_TRUE(serve(*run.actor, protocol::kAllocationRestart, *this, &ScriptedProvider::restart));
       response.allocations[name] = run.actor->handle();
+      if (offers_work) response.work[name] = work_of(name);
       if (lease > Duration(0)) {
         run.incarnation = next_incarnation();
         run.lease_ends = node_.lane().now() + lease;

@@ -132,12 +132,14 @@ struct AllocateResponse {
   std::int64_t lease_ns = 0;                        ///< granted; not in DMS 0.5.x
   std::map<std::string, std::string> incarnations;  ///< by allocation name; not in DMS 0.5.x
   std::int64_t clock_ns = 0;                        ///< for the first renewal; not in DMS 0.5.x
+  std::map<std::string, actor::Handle> work;        ///< the actors of the work (work.hpp); not in DMS 0.5.x
   static constexpr auto json_fields() {
     using R = AllocateResponse;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
                       json::field("Allocations", &R::allocations), json::field("Lease", &R::lease_ns, json::omit_empty),
                       json::field("Incarnations", &R::incarnations, json::omit_empty),
-                      json::field("Clock", &R::clock_ns, json::omit_empty));
+                      json::field("Clock", &R::clock_ns, json::omit_empty),
+                      json::field("Work", &R::work, json::omit_empty));
   }
 };
 

@@ -11,6 +11,7 @@
 #include "protocol/health.hpp"
 #include "protocol/node.hpp"
 #include "protocol/transfer.hpp"
+#include "protocol/work.hpp"
 
 namespace dms::protocol {
 
@@ -27,6 +28,6 @@ inline constexpr auto kEveryBehaviour = std::tie(
     // Between an orchestrator and a provider
     kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kAllocationStats,
     kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,
-    kAllocationChanged, kOrchestratorInput);
+    kAllocationChanged, kOrchestratorInput, kWorkGrant);
 
 }  // namespace dms::protocol

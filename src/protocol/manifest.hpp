@@ -38,7 +38,8 @@ struct AllocationManifest {
   std::uint64_t err_size = 0;
   double cpu_seconds = 0;  ///< of the run that has ended
   std::uint64_t memory_bytes = 0;
-  bool collected = false;  ///< the output of a run that has ended is stored here, all that was kept
+  std::optional<actor::Handle> work;  ///< the actor of its work, if its provider offers one (work.hpp)
+  bool collected = false;             ///< the output of a run that has ended is stored here, all that was kept
   static constexpr auto json_fields() {
     using M = AllocationManifest;
     return std::tuple(
@@ -56,7 +57,7 @@ struct AllocationManifest {
         json::field("stderr_size", &M::err_size, json::omit_empty),
         json::field("cpu_seconds", &M::cpu_seconds, json::omit_empty),
         json::field("memory_bytes", &M::memory_bytes, json::omit_empty),
-        json::field("collected", &M::collected, json::omit_empty));
+        json::field("work", &M::work, json::omit_empty), json::field("collected", &M::collected, json::omit_empty));
   }
 };
 

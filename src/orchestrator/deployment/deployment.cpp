@@ -86,6 +86,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
       liveness_(services_.network),
       collector_(parts()),
       inputs_(parts()),
+      work_desk_(parts()),
       endings_(
           parts(), collector_, work_,
           [this](std::string allocation, std::string run, std::string reason) {
@@ -129,6 +130,7 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, Record
       std::string(kAllocationChanged.path),
       [self = made.get()](actor::Envelope envelope) { return self->on_hint(std::move(envelope)); }));
   TRY_VOID(serve(*made->actor_, kOrchestratorInput, made->inputs_, &InputDesk::answer));
+  TRY_VOID(serve(*made->actor_, kWorkGrant, made->work_desk_, &WorkDesk::answer));
   return made;
 }
 

@@ -45,6 +45,7 @@
 #include "orchestrator/deployment/endings.hpp"
 #include "orchestrator/deployment/replacer.hpp"
 #include "orchestrator/deployment/starter.hpp"
+#include "orchestrator/deployment/work_desk.hpp"
 #include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/supervision/restarts.hpp"
 #include "orchestrator/supervision/standbys.hpp"
@@ -172,6 +173,7 @@ class Deployment {
   Liveness liveness_;
   Collector collector_;
   InputDesk inputs_;
+  WorkDesk work_desk_;
   Endings endings_;
   Supervisor supervisor_;
   Starter starter_;

@@ -113,6 +113,7 @@ void displace(DeploymentRecord& record, const std::string& name) {
   }
   if (entry->status == AllocationStatus::running || entry->status == AllocationStatus::restarting) ++entry->restarts;
   entry->handle = {};
+  entry->work.reset();
   entry->incarnation.clear();
   entry->lease_ns = 0;
   entry->health = Health::unknown;

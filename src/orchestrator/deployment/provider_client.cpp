@@ -28,6 +28,15 @@ void clean(RenewReply& reply) {
   reply.error = cleaned(std::move(reply.error));
 }
 
+/// The actor of the work of an allocation: what it may call is delegated to its DID.
+Result<void> check_work(const actor::Handle& work, const actor::Handle& provider) {
+  TRY_VOID(check_limits(work));
+  TRY(const did::Did did, work.id.did());
+  if (work.did != did || work.address.host != provider.address.host || work.address.inbox.empty())
+    return fail(Errc::invalid_argument, "expected an inbox of the provider's host, and the DID of the actor's own key");
+  return {};
+}
+
 /// Whether a page is where it says, at or after `offset`, and leads on.
 bool follows(const LogPage& page, std::uint64_t offset) {
   if (page.offset < offset || page.offset > page.total_size) return false;
@@ -93,6 +102,9 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
     if (handle == reply->allocations.end() || handle->second.address.host != provider.address.host ||
         handle->second.address.inbox.empty())
       co_return fail(Errc::invalid_argument, "{}: the reply has no handle for {}", what, name);
+    if (const auto work = reply->work.find(name); work != reply->work.end())
+      if (const Result<void> sound = check_work(work->second, provider); !sound)
+        co_return fail(sound.error(), "{}: the reply names an actor of the work of {}", what, name);
     if (reply->lease_ns != 0 && (reply->lease_ns < 0 || !reply->incarnations.contains(name)))
       co_return fail(Errc::invalid_argument, "{}: the reply grants a lease without an incarnation of {}", what, name);
   }

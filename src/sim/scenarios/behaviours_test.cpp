@@ -20,6 +20,7 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
                                                 "/dms/orchestrator/task-termination",
                                                 "/dms/orchestrator/allocation-changed",
                                                 "/dms/orchestrator/input",
+                                                "/dms/orchestrator/work",
                                                 "/dms/ensemble/{ensemble}/allocation/logs",
                                                 "/dms/ensemble/{ensemble}/allocation/results",
                                                 "/dms/ensemble/{ensemble}/allocation/shutdown"};
