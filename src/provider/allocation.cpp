@@ -396,12 +396,16 @@ Task<Result<void>> Allocation::release() {
     if (!stored) co_return fail(stored.error(), "storing the removal of {}", record_.id);
   }
   co_await close_run();
+  co_await close_socket();
   co_await actor_->stop();
   CO_TRY_VOID(co_await remove_run(record_.incarnation, kStopGrace));
   CO_TRY_VOID(co_await remove_run(record_.previous, kStopGrace));
   // What cannot be removed keeps its resources.
   CO_TRY_VOID(co_await take_files());
-  auto removal = [folder = parts_.folder] { return discard_tree(folder); };
+  auto removal = [folder = parts_.folder, actor = parts_.actor_folder]() -> Result<void> {
+    if (!actor.empty()) TRY_VOID(remove_tree(actor));
+    return discard_tree(folder);
+  };
   co_return co_await offload(std::move(removal));
 }
 
@@ -417,6 +421,7 @@ Task<Result<void>> Allocation::take_files() {
 
 Task<void> Allocation::close() {
   co_await close_run();
+  co_await close_socket();
   co_await actor_->stop();
 }
 

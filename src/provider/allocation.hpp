@@ -31,7 +31,10 @@
 //  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until
 //     it has succeeded; then the machine holds nothing of the allocation but its record.
 //  9. close() lets go: the work continues, the record stays.
-// 10. A run whose work folder takes more than the disk of its allocation is ended without a grace, as `failed` with the
+// 10. Before the work runs, and as long as it does, its actor listens at a socket that the executor shows to it
+//     (work_socket.hpp), if the executor can; the environment of the work says where. Without a socket the work runs
+//     all the same. The folder of the socket is removed by release().
+// 11. A run whose work folder takes more than the disk of its allocation is ended without a grace, as `failed` with the
 //     reason. The folder is counted (disk_use.hpp) as the run begins, then after kFirstDiskPause, or up to
 //     kLongestDiskPause while nothing changes; a count that takes long is followed by a rest of kDiskRest times as
 //     long, kLongestDiskRest at most. So a run can be above its disk by what it writes in that time. What is found
@@ -58,6 +61,7 @@
 #include "provider/health.hpp"
 #include "provider/local_names.hpp"
 #include "provider/record.hpp"
+#include "provider/work_socket.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::provider {
@@ -95,8 +99,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::string boot_id;
     std::filesystem::path folder;  ///< of this allocation
     network::Network& network;
-    Mutex& counting;       ///< held while the disk of an allocation is counted: one at a time
-    Mutex& counting_many;  ///< the same, of one with many entries
+    Mutex& counting;                          ///< held while the disk of an allocation is counted: one at a time
+    Mutex& counting_many;                     ///< the same, of one with many entries
+    Net* net = nullptr;                       ///< null: its work gets no socket
+    std::filesystem::path actor_folder = {};  ///< of that socket
   };
   /// Called on the lane; what they return is awaited.
   struct Hooks {
@@ -121,6 +127,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   [[nodiscard]] const std::string& name() const { return name_.text(); }
   [[nodiscard]] const std::filesystem::path& folder() const { return parts_.folder; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
+  /// Whether its work gets a socket of its actor.
+  [[nodiscard]] bool offers_actor() const {
+    return parts_.net != nullptr && parts_.engine != nullptr && parts_.engine->binds_actor_dir();
+  }
   [[nodiscard]] protocol::AllocationStatus status() const;
   [[nodiscard]] bool active() const { return record_.phase < Phase::ended; }
   /// Also while the run that has ended is being replaced.
@@ -215,6 +225,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> send_hint(bool until_sent);
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
+  Task<void> open_socket();
+  Task<void> close_socket();
+  /// The work finds the socket at the same place however it is run.
+  void show_socket(executor::Request& request) const;
 
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
@@ -238,16 +252,17 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Mutex replacing_;  ///< held while a restart takes resources and stores the new incarnation
   Notify changed_;
   std::shared_ptr<Nursery> run_;
-  std::shared_ptr<Checks> checks_;  ///< of the health of the current run
-  executor::Stats usage_;           ///< of the current run, as last asked
-  std::optional<Sample> sample_;    ///< of the current run
-  std::optional<Disk> disk_;        ///< as last counted
-  std::uint64_t elsewhere_ = 0;     ///< bytes that the current run has written outside of its work folder
-  int refused_takings_ = 0;         ///< of its files, by an engine that has tried
-  Sizes sizes_;                     ///< of its output, as last read
-  bool bringing_inputs_ = false;    ///< of the current run
-  bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
-  int starters_ = 0;                ///< requests that wait for the outcome of a start
+  std::shared_ptr<WorkSocket> socket_;  ///< of the current run
+  std::shared_ptr<Checks> checks_;      ///< of the health of the current run
+  executor::Stats usage_;               ///< of the current run, as last asked
+  std::optional<Sample> sample_;        ///< of the current run
+  std::optional<Disk> disk_;            ///< as last counted
+  std::uint64_t elsewhere_ = 0;         ///< bytes that the current run has written outside of its work folder
+  int refused_takings_ = 0;             ///< of its files, by an engine that has tried
+  Sizes sizes_;                         ///< of its output, as last read
+  bool bringing_inputs_ = false;        ///< of the current run
+  bool watching_ = false;               ///< watch() waits for the end of the run, and ends the checks
+  int starters_ = 0;                    ///< requests that wait for the outcome of a start
 };
 
 }  // namespace dms::provider

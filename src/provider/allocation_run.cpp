@@ -1,4 +1,6 @@
 // The tasks of one run of an allocation: its start, its health checks, its end and the notices of that.
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
@@ -99,6 +101,8 @@ Task<void> Allocation::launch(std::string incarnation) {
     if (look.given_up) co_return;
     if (!look.over.empty()) request = fail(Errc::limit_exceeded, "{}", look.over);
   }
+  if (request) co_await open_socket();
+  if (request) show_socket(*request);
   // From the start on: no daemon may be left to extend() it.
   if (const Lease* lease = parts_.leases.find(name()); request && lease != nullptr) request->deadline = lease->end();
   Result<void> started;
@@ -133,6 +137,7 @@ Task<void> Allocation::launch(std::string incarnation) {
 
 Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {
   if (earlier) co_await earlier->close();
+  co_await close_socket();
   co_await hooks_.end_packing(parts_.folder / previous);
   for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
     const Result<void> removed = co_await remove_run(previous, kStopGrace);
@@ -158,6 +163,7 @@ Task<void> Allocation::watch(std::string incarnation) {
     running.started_ns = lane_.unix_now().nanos;
     set_record(std::move(running));
   }
+  co_await open_socket();
   co_await extend();
   watching_ = true;
   co_await begin_checks();
@@ -229,6 +235,7 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
 }
 
 Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult result, bool restart_failed) {
+  co_await close_socket();
   End end = describe_end(result);
   end.restart_failed = restart_failed;
   end.out_size = co_await size_of(executor::LogStream::out);
@@ -423,6 +430,40 @@ Task<void> Allocation::close_run() {
   const std::shared_ptr<Nursery> run = run_;
   co_await run->close();
   if (run_ == run) run_ = std::make_shared<Nursery>(lane_, "run of " + record_.id);
+}
+
+// ------------------------------------------------------------------------------------------- the socket of the work
+
+Task<void> Allocation::open_socket() {
+  if (socket_ || !offers_actor()) co_return;
+  WorkSocket::Parts parts{*parts_.net, parts_.actor_folder, {*actor_, record_.orchestrator, record_.id}};
+  const auto socket = std::make_shared<WorkSocket>(std::move(parts));
+  socket_ = socket;
+  const Result<void> opened = co_await socket->open();
+  if (opened) co_return;
+  if (!let_go(opened.error()))
+    log::warn("provider", "{} runs without the socket of its actor: {}", record_.id, opened.error().to_string());
+  if (socket_ == socket) co_await close_socket();
+}
+
+Task<void> Allocation::close_socket() {
+  const std::shared_ptr<WorkSocket> socket = std::exchange(socket_, nullptr);
+  if (socket) co_await socket->close();
+}
+
+void Allocation::show_socket(executor::Request& request) const {
+  if (!socket_) return;
+  request.actor_dir = socket_->folder();
+  std::vector<std::string>& environment = request.engine.params.environment;
+  const auto set = [&](const std::string& name, const std::string& value) {
+    const bool given = std::ranges::any_of(
+        environment, [start = name + "="](const std::string& entry) { return entry.starts_with(start); });
+    if (!given) environment.push_back(name + "=" + value);
+  };
+  set("NUNET_ACTOR_SOCKET", fmt::format("{}/{}", executor::kActorFolder, executor::kActorSocket));
+  set("NUNET_DID", socket_->did().uri());
+  set("NUNET_ENSEMBLE", std::string(jobs::ensemble_id(record_.id)));
+  set("NUNET_ALLOCATION", std::string(jobs::allocation_name(record_.id)));
 }
 
 }  // namespace dms::provider

@@ -59,6 +59,8 @@ Task<protocol::AllocateResponse> Allocations::allocate(protocol::AllocateRequest
     if (lease != nullptr && !lease->by_contact) response.lease_ns = lease->length_ns;
     response.allocations[name] = (*allocation)->actor().handle();
     response.incarnations[name] = (*allocation)->record().incarnation;
+    if (!(*allocation)->offers_actor()) continue;
+    if (const Result<actor::Handle> work = work_handle((*allocation)->actor())) response.work[name] = *work;
   }
   response.ok = done.has_value();
   response.clock_ns = clock();
@@ -210,7 +212,9 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
                           parts_.services.work_dir / "jobs" / record.name,
                           parts_.services.network,
                           counting_,
-                          counting_many_};
+                          counting_many_,
+                          parts_.services.net,
+                          parts_.services.work_dir / kActorFolders / actor_folder_name(record.name)};
   leases_.add(record.name, key.owner, std::move(lease));
   keys_.emplace(record.name, key);
   Allocation::Hooks hooks = hooks_of(record);

@@ -111,6 +111,13 @@ Task<Result<void>> Allocations::keep_only_recorded() {
   auto removal = [jobs = parts_.services.work_dir / "jobs", recorded] { return quarantine_entries(jobs, recorded); };
   const Result<void> removed = co_await offload(std::move(removal));
   if (!removed) log::warn("provider", "removing folders of an earlier run: {}", removed.error().to_string());
+  std::set<std::string> actors;
+  for (const std::string& name : recorded) actors.insert(actor_folder_name(name));
+  auto clearing = [folders = parts_.services.work_dir / kActorFolders, actors] {
+    return remove_actor_folders(folders, actors);
+  };
+  const Result<void> cleared = co_await offload(std::move(clearing));
+  if (!cleared) log::warn("provider", "removing sockets of an earlier run: {}", cleared.error().to_string());
   work_.spawn(empty_quarantine());
   co_return Result<void>();
 }

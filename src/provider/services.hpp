@@ -37,6 +37,8 @@ struct Services {
   /// Bytes of the results of one allocation.
   std::uint64_t max_results = 100ULL << 30;
   Prices prices = {};
+  /// Makes the sockets of the work's actors. Null: work gets none.
+  Net* net = nullptr;
   /// Allocations that are held, with those that have ended and are not released.
   std::size_t max_held = 4096;
   std::size_t max_held_by_owner = 1024;

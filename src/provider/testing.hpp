@@ -86,6 +86,7 @@ struct ProviderWorld {
         node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id,
         {},          retention};
     services.transfers = transfers;
+    services.net = &node.node.runtime().net;
     return services;
   }
   protocol::NodeRequest node_request(double cores) const {

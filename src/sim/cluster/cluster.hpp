@@ -44,6 +44,8 @@ class Machine {
   [[nodiscard]] executor::Fake& executor() { return *executor_; }
   /// The work on this machine, whether its daemon runs or not.
   [[nodiscard]] const executor::FakeHost& work() const { return *work_; }
+  /// From now on its work gets sockets of its actors.
+  void bind_actors() { work_->binds_actor_dir = true; }
   /// What each of its runs does as it begins.
   void on_run(std::function<void(const executor::Request&)> begins) { work_->begins = std::move(begins); }
   /// Told of each of its runs that ends, with what it has printed. What runs when the machine loses power has no end.
