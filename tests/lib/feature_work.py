@@ -224,6 +224,7 @@ def nothing_is_left(provider):
     nothing_runs(provider)
     wait_empty(lambda: reserved(provider), f"{provider.name} has nothing reserved")
     wait_empty(lambda: folders_at(provider), f"{provider.name} has no folder of work")
+    wait_empty(lambda: list((provider.work_dir / "actors").glob("*")), f"{provider.name} has no socket of work")
     wait_empty(lambda: stray_actors(provider), f"{provider.name} has no actor of work")
 
 
@@ -239,10 +240,12 @@ def actors_at(machine):
 
 
 def stray_actors(machine):
-    """Actors of neither an allocation that it has, nor a deployment of its user that goes on or of which a provider that refuses or
+    """Actors of neither an allocation that it has, nor its work while it runs, nor a deployment of its user that goes on or of which a provider that refuses or
     does not answer may hold something."""
     deployments, found = deployments_at(machine), actors_at(machine)
-    known = allocations_at(machine) + [id for id, status in deployments.items() if status not in ENDED]
+    held = allocations_at(machine)
+    known = held + [entry for entry in held if entry["status"] == "running"]
+    known += [id for id, status in deployments.items() if status not in ENDED]
     if found > len(known):
         known += [id for id, status in deployments.items()
                   if status in ENDED and "may hold work or a reservation" in json.dumps(machine.deployment(id))]

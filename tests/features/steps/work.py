@@ -14,7 +14,62 @@ import stored_records
 from feature_world import in_parallel
 from nunet_cluster import ClusterError, wait_for
 
-SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
+# What talks to the socket of the work's actor; no single quote, as the shell gets it in these.
+TALKS = """
+import json, os, socket, time
+def connect():
+    while True:
+        try:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(os.environ["NUNET_ACTOR_SOCKET"])
+            return s.makefile("rw")
+        except OSError:
+            time.sleep(0.2)
+def say(file, **message):
+    file.write(json.dumps(message) + chr(10))
+    file.flush()
+def ask(**message):
+    while True:
+        file = connect()
+        try:
+            say(file, **message)
+            return json.loads(file.readline())
+        except (OSError, ValueError):
+            time.sleep(0.2)
+"""
+# Goes on when its daemon does.
+ADDS = TALKS + """
+while True:
+    try:
+        file = connect()
+        say(file, op="register", behaviour="/work/add")
+        for line in file:
+            message = json.loads(line)
+            if "call" in message:
+                say(file, op="reply", call=message["call"], payload=sum(message["payload"]))
+    except OSError:
+        pass
+"""
+CALLS = TALKS + f"""
+def add():
+    while True:
+        answer = ask(op="invoke", to="adder", behaviour="/work/add", payload=[1, 2], timeout=3000)
+        if answer["ok"]:
+            return answer["payload"]
+        time.sleep(0.2)
+print(add(), flush=True)
+while not os.path.exists("{feature_work.GATE}"):
+    time.sleep(0.05)
+print("again", add(), flush=True)
+"""
+
+
+def python(script):
+    """The shell stays: the processes of work are found by it."""
+    return f"python3 -c '{script}'; exit $?"
+
+
+SCRIPTS = {"adds for others": python(ADDS), "has the adder add, and once more": python(CALLS),"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            # for a check that its gate fails
            "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
@@ -72,6 +127,30 @@ def ensembles_of(context):
         ensemble.timeout = row.get("timeout") or ensemble.timeout
         ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
     return made
+
+
+@when('{name:w} deploys "{caller}" at {provider:w}, which calls "{behaviour}" of the node of {other:w}')
+def deploys_caller(context, name, caller, provider, behaviour, other):
+    """It prints `yes`, or why not."""
+    machines = context.cluster.machines
+    script = TALKS + f"""
+answer = ask(op="invoke", to="{machines[other].did("dms")}", behaviour="{behaviour}", timeout=20000)
+print("yes" if answer["ok"] else answer["error"], flush=True)
+"""
+    ensemble = feature_work.Ensemble(context.cluster).add(caller, python(script), peer=machines[provider], memory=256)
+    context.ensembles = {**getattr(context, "ensembles", {}), caller: ensemble}
+    ensemble.deploy(machines[name])
+
+
+@then('"{name}" has written "{line}"')
+def has_written(context, name, line):
+    wait_for(lambda: line in work_of(context, name).output(name).splitlines(), f"{name} has written {line}", 60)
+
+
+@then('the output of "{name}" mentions "{text}"')
+def output_of_work_mentions(context, name, text):
+    output = work_of(context, name).output(name)
+    assert text in output, output
 
 
 @when("{name:w} deploys")
