@@ -111,6 +111,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::function<Task<Result<void>>()> take_resources;            ///< again, for a restart after an end
     std::function<Task<void>()> heard_from;                        ///< the orchestrator
     std::function<Task<void>(std::filesystem::path)> end_packing;  ///< of the results of a run, before the next one
+    /// See WorkActor::Parts::siblings_here.
+    std::function<std::vector<actor::Handle>(const std::string& behaviour, const std::string& topic)> siblings_here;
     /// Whether this configuration may take the place of the one that is kept; counts it then.
     std::function<Result<void>(const protocol::AllocationConfig&)> make_room;
   };
@@ -127,6 +129,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   [[nodiscard]] const std::string& name() const { return name_.text(); }
   [[nodiscard]] const std::filesystem::path& folder() const { return parts_.folder; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
+  /// The actor of its work, if that has registered the behaviour with the topic.
+  [[nodiscard]] std::optional<actor::Handle> subscriber(const std::string& behaviour, const std::string& topic) const {
+    return socket_ ? socket_->subscriber(behaviour, topic) : std::nullopt;
+  }
   /// Whether its work gets a socket of its actor.
   [[nodiscard]] bool offers_actor() const {
     return parts_.net != nullptr && parts_.engine != nullptr && parts_.engine->binds_actor_dir();

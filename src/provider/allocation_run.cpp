@@ -436,7 +436,8 @@ Task<void> Allocation::close_run() {
 
 Task<void> Allocation::open_socket() {
   if (socket_ || !offers_actor()) co_return;
-  WorkSocket::Parts parts{*parts_.net, parts_.actor_folder, {*actor_, record_.orchestrator, record_.id}};
+  WorkActor::Parts actor{*actor_, record_.orchestrator, record_.id, hooks_.siblings_here};
+  WorkSocket::Parts parts{*parts_.net, parts_.actor_folder, std::move(actor)};
   const auto socket = std::make_shared<WorkSocket>(std::move(parts));
   socket_ = socket;
   const Result<void> opened = co_await socket->open();

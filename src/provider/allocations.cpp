@@ -238,6 +238,13 @@ Allocation::Hooks Allocations::hooks_of(const AllocationRecord& record) {
     return resize(key, kept_bytes(config, owner));
   };
   hooks.end_packing = [this](std::filesystem::path run) { return end_packing(std::move(run)); };
+  hooks.siblings_here = [this, own = key_of(record)](const std::string& behaviour, const std::string& topic) {
+    std::vector<actor::Handle> subscribers;
+    for (const AllocationPtr& sibling : of_ensemble(own.ensemble()))
+      if (auto handle = sibling->subscriber(behaviour, topic); handle && sibling->record().id != own.id)
+        subscribers.push_back(*std::move(handle));
+    return subscribers;
+  };
   hooks.heard_from = [this, owner = record.orchestrator.did] { return heard_from(owner); };
   return hooks;
 }

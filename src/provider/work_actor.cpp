@@ -163,7 +163,7 @@ Result<ucan::Capability> WorkActor::covered(const Target& target, const std::str
 
 // ---------------------------------------------------------------------------------------------------------- sending
 
-Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool awaits_reply) {
+Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool awaits_reply, actor::Handle sibling) {
   const UnixTime expires = actor_->lane().unix_now() + std::chrono::milliseconds(request.timeout_ms);
   Task<Result<TargetPtr>> finding = find(request.to);
   Task<Result<TargetPtr>> in_time = with_timeout(std::chrono::milliseconds(request.timeout_ms), std::move(finding));
@@ -178,8 +178,9 @@ Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool await
     CO_TRY(ucan::Capability path, ucan::Capability::parse(options.reply_to));
     reply.push_back(std::move(path));
   }
-  if (!request.topic.empty()) options.topic = on_network(request.topic);
-  actor::Envelope envelope = actor_->message(target->handle, wanted.path(), payload_bytes(request.payload), options);
+  if (sibling.empty()) sibling = target->handle;
+  if (sibling.empty()) options.topic = on_network(request.topic);
+  actor::Envelope envelope = actor_->message(sibling, wanted.path(), payload_bytes(request.payload), options);
   envelope.nonce = nonce;
   const ucan::Capabilities invoke(1, wanted);
   const UnixTime now = actor_->lane().unix_now();
@@ -193,7 +194,7 @@ Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool await
 
 Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
   const std::string to = request.to;
-  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), true);
+  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), true, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<actor::Envelope>> invoking = actor_->invoke(std::move(envelope));
   const Result<actor::Envelope> reply = co_await std::move(invoking);
@@ -209,7 +210,7 @@ Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
 
 Task<Result<void>> WorkActor::send(WorkRequest request) {
   const std::string to = request.to;
-  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), false);
+  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), false, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<void>> sending = actor_->send(std::move(envelope));
   const Result<void> sent = co_await std::move(sending);
@@ -219,10 +220,18 @@ Task<Result<void>> WorkActor::send(WorkRequest request) {
 
 Task<Result<void>> WorkActor::publish(WorkRequest request) {
   request.to.clear();
-  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), false);
+  Task<Result<actor::Envelope>> preparing = prepare(request, false, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<void>> publishing = actor_->publish(std::move(envelope));
-  co_return co_await std::move(publishing);
+  const Result<void> published = co_await std::move(publishing);
+  const std::vector<actor::Handle> here = parts_.siblings_here(request.behaviour, request.topic);
+  for (const actor::Handle& sibling : here) {
+    Task<Result<actor::Envelope>> addressing = prepare(request, false, sibling);
+    CO_TRY(actor::Envelope message, co_await std::move(addressing));
+    Task<Result<void>> sending = actor_->send(std::move(message));
+    CO_TRY_VOID(co_await std::move(sending));
+  }
+  co_return published;
 }
 
 // -------------------------------------------------------------------------------------------------------- receiving

@@ -12,7 +12,8 @@
 //     kTargetKnown. While the orchestrator cannot be reached what is known goes on being used until it expires; what it
 //     refuses is not. A call without a reply in time is looked up anew the next time: the sibling may have moved.
 //  4. A call that no delegation covers is refused here at once, as its receiver would not answer.
-//  5. A broadcast reaches the work on other machines that have registered its behaviour with its topic.
+//  5. A broadcast reaches the work on other machines that has registered its behaviour with its topic. The network does
+//     not deliver it on this machine: siblings here get a message each.
 //
 // Threads: the node's lane. Cost: a context and one signature check for each delegation when a target is looked up.
 // Attacks: an orchestrator can have this node dial protocol::kMaxCalledAddresses addresses for each name that the work
@@ -46,6 +47,9 @@ class WorkActor {
     actor::Actor& allocation;
     actor::Handle orchestrator;
     std::string allocation_id;
+    /// The actors of siblings on this machine that have registered a behaviour with a topic, both as the work names
+    /// them.
+    std::function<std::vector<actor::Handle>(const std::string& behaviour, const std::string& topic)> siblings_here;
   };
   using OnCall = std::function<Task<void>(actor::Envelope)>;
 
@@ -64,6 +68,10 @@ class WorkActor {
   /// Errc::limit_exceeded.
   Result<void> offer(const std::string& behaviour, const std::string& topic, OnCall on_call);
   void withdraw(const std::string& behaviour);
+  [[nodiscard]] bool offers(const std::string& behaviour, const std::string& topic) const {
+    const auto found = offered_.find(behaviour);
+    return found != offered_.end() && found->second == topic;
+  }
   Task<Result<void>> reply(const actor::Envelope& call, const json::Value& payload);
 
   /// Before the destructor.
@@ -84,7 +92,8 @@ class WorkActor {
   [[nodiscard]] TargetPtr known(const std::string& to, Duration age) const;
   Task<Result<TargetPtr>> look_up(std::string to);
   Result<TargetPtr> make_target(const protocol::WorkGrantReply& reply, const did::Did& node) const;
-  Task<Result<actor::Envelope>> prepare(WorkRequest request, bool awaits_reply);
+  /// `sibling`: it goes to that one alone, also if it is a broadcast.
+  Task<Result<actor::Envelope>> prepare(WorkRequest request, bool awaits_reply, actor::Handle sibling);
   [[nodiscard]] Result<ucan::Capability> covered(const Target& target, const std::string& behaviour) const;
   [[nodiscard]] std::string on_network(const std::string& name) const;
 

@@ -60,6 +60,11 @@ class WorkSocket {
   /// Of the actor, once open() has succeeded.
   [[nodiscard]] const did::Did& did() const { return actor_->handle().did; }
   [[nodiscard]] const std::filesystem::path& folder() const { return parts_.folder; }
+  /// Its actor, if the work has registered that behaviour with that topic.
+  [[nodiscard]] std::optional<actor::Handle> subscriber(const std::string& behaviour, const std::string& topic) const {
+    if (!actor_ || !actor_->offers(behaviour, topic)) return std::nullopt;
+    return actor_->handle();
+  }
 
  private:
   struct Connection {

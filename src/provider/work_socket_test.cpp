@@ -137,6 +137,22 @@ TEST_F(WorkSocketTest, ACallReachesTheBehaviourOfASiblingAndItsReplyComesBack) {
               HasSubstr("there is no such allocation"));
 }
 
+TEST_F(WorkSocketTest, WhatIsPublishedReachesSiblingsOnTheSameMachineThatHaveRegisteredForIt) {
+  Client task = connect("task");
+  Client other = connect("other");
+  for (Client* each : {&task, &other}) {
+    (void)ask(*each, R"({"id":1,"op":"register","behaviour":"/work/on","topic":"/work/news"})");
+    (void)ask(*each, R"({"id":2,"op":"register","behaviour":"/work/off","topic":"/work/others"})");
+  }
+  for (const char* behaviour : {"/work/off", "/work/on"})
+    EXPECT_EQ(
+        ask(task, fmt::format(R"({{"id":3,"op":"publish","topic":"/work/news","behaviour":"{}","payload":"new"}})",
+                              behaviour)),
+        R"({"id":3,"ok":true,"payload":null})");
+  EXPECT_EQ(read(other), R"({"behaviour":"/work/on","from":")" + work.at("task").did.uri() + R"(","payload":"new"})");
+  EXPECT_THAT(ask(task, R"({"id":4,"op":"whoami"})"), HasSubstr(R"({"id":4,)")) << "it is not told itself";
+}
+
 TEST_F(WorkSocketTest, ANodeIsCalledByWhatIsDelegatedAndNotByMore) {
   w.grant(bob, alice, {"/public", "/dms/node"}, {}, 24h);
   bob.answer_with("/public/ask", "yes");
