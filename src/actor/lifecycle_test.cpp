@@ -52,7 +52,7 @@ TEST_P(Lifecycle, AChildWithAContextOfItsOwnHasNothingOfItsParentsPower) {
   ucan::Grant grant;
   grant.subject = child->handle().did;
   grant.capabilities = ucan::parse_capabilities({"/public"}).value();
-  grant.expires = w.world.unix_now() + 1h;
+  grant.expires = w.world.unix_now() + 30min;
   ucan::Anchors anchors;
   anchors.provide = a.context->delegate(grant, w.world.unix_now()).value();
   ASSERT_TRUE(child->security().capabilities()->anchor(anchors, w.world.unix_now()));

@@ -127,8 +127,8 @@ struct WholeProvider : ProviderTest {
   }
 
   Task<protocol::Nothing> on_hint(protocol::AllocationChanged change, const actor::Envelope& envelope) {
+    if (change.allocation_id != "e_task") co_return protocol::Nothing();
     EXPECT_EQ(envelope.from.id, allocation.id);
-    EXPECT_EQ(change.allocation_id, "e_task");
     hints.push_back(change.incarnation);
     co_return protocol::Nothing();
   }

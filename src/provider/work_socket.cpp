@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kWorkBuffer = 4096;
 constexpr Duration kAcceptPause = 100ms;
+constexpr Duration kLinger = 5s;
 
 /// The folder of the sockets is for the daemon's user alone; the one in it is seen by the work.
 Result<void> make_actor_folder(const fs::path& folder) {
@@ -26,6 +27,16 @@ Result<void> make_actor_folder(const fs::path& folder) {
   if (!ec) fs::remove(folder / executor::kActorSocket, ec);
   if (ec) return fail(Errc::io, "make the folder {}: {}", folder.string(), ec.message());
   return {};
+}
+
+/// Ends this half. What the work still sends is read and dropped until it ends its own: it gets all answers.
+Task<Result<void>> finish(ByteStream& stream) {
+  CO_TRY_VOID(co_await stream.close_write());
+  Bytes buffer(kWorkBuffer);
+  for (;;) {
+    CO_TRY(const std::size_t read, co_await stream.read_some(MutableBytes(buffer)));
+    if (read == 0) co_return Result<void>();
+  }
 }
 
 }  // namespace
@@ -96,7 +107,7 @@ Task<void> WorkSocket::serve(std::unique_ptr<ByteStream> stream) {
   connection->out.close();
   if (!ended) connection->stream->abort();
   co_await connection->writing.join();
-  if (ended) (void)co_await connection->stream->close_write();
+  if (ended) (void)co_await with_timeout(kLinger, finish(*connection->stream));
   connection->stream->abort();
   --connections_;
 }

@@ -37,7 +37,7 @@ struct WorkSocketTest : WholeProvider {
     host->binds_actor_dir = true;
     ASSERT_TRUE(serve(*alice.root, protocol::kWorkGrant, *this, &WorkSocketTest::grant));
     open();
-    for (const std::string name : {"task", "other"}) begin_one(name);
+    for (const std::string name : {"other", "task"}) begin_one(name);
   }
   void begin_one(const std::string& name) {
     script("e_" + name, kService);
