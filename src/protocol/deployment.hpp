@@ -166,8 +166,9 @@ struct AllocationState {
   }
 };
 /// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why
-/// one that is Completed ended before its work did: it was shut down; of any other it is empty. `allocations` and
-/// `reason` are additions to DMS 0.5.x.
+/// one that is Completed ended before its work did: it was shut down; of any other it is empty. `allocations` has each
+/// one of the ensemble once the deployment ends, also what never ran. `allocations` and `reason` are additions to
+/// DMS 0.5.x.
 struct DeploymentStatusReply {
   std::string status;
   std::string error;

@@ -90,6 +90,31 @@ AllocationState state_of(const DeploymentRecord& record, const json::StringMap& 
   return state;
 }
 
+/// Whether a provider is still to be asked if a start of it that was not answered had begun.
+bool may_have_started(const DeploymentRecord& record, const std::string& name) {
+  return std::ranges::any_of(record.superseded,
+                             [&](const Superseded& entry) { return std::ranges::count(entry.unstarted, name) > 0; });
+}
+
+/// Those of the manifest. Once the deployment ends, also those of the ensemble that it does not have, because no run of
+/// them is known: they end with it.
+std::map<std::string, AllocationManifest> shown_allocations(const DeploymentRecord& record) {
+  std::map<std::string, AllocationManifest> shown = record.manifest.allocations;
+  if (!is_final(record.status) && record.status != DeploymentStatus::shutting_down) return shown;
+  const std::string_view why =
+      record.status == DeploymentStatus::failed ? "the deployment has failed" : "it was shut down";
+  for (const auto& [node, spec] : record.ensemble.nodes)
+    for (const std::string& name : spec.allocations) {
+      if (shown.contains(name) || !record.ensemble.allocations.contains(name)) continue;
+      AllocationManifest entry = unplaced_entry(record, node, name);
+      entry.status = AllocationStatus::terminated;
+      entry.exit_code = kNeverRanOrLost;
+      entry.reason = fmt::format("{}{}", may_have_started(record, name) ? "" : "it never ran: ", why);
+      shown.emplace(name, std::move(entry));
+    }
+  return shown;
+}
+
 /// Why a deployment that is Completed ended before its work did. Work that ends by itself completes a deployment only if
 /// all of it has completed: any other was shut down. Records of older versions tell it as well.
 std::string reason_of(const DeploymentRecord& record) {
@@ -192,7 +217,7 @@ DeploymentStatusReply status_of(const DeploymentRecord& record) {
   reply.error = error_of(record);
   reply.reason = reason_of(record);
   const json::StringMap strategies = strategies_of(record.ensemble);
-  for (const auto& [name, allocation] : record.manifest.allocations)
+  for (const auto& [name, allocation] : shown_allocations(record))
     reply.allocations[name] = state_of(record, strategies, name, allocation);
   return reply;
 }
@@ -206,7 +231,7 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
   reply.created = record.created;
   reply.ended = record.ended;
   const json::StringMap strategies = strategies_of(record.ensemble);
-  for (const auto& [name, allocation] : record.manifest.allocations) {
+  for (const auto& [name, allocation] : shown_allocations(record)) {
     AllocationUsage& usage = reply.allocations[name];
     static_cast<AllocationState&>(usage) = state_of(record, strategies, name, allocation);
     usage.id = allocation.id;

@@ -139,6 +139,38 @@ TEST_F(ViewsTest, ARestartCountsOnceItHasBegun) {
   EXPECT_EQ(entry("web").status, AllocationStatus::terminated) << "it has run once, and is shown";
 }
 
+TEST_F(ViewsTest, WhatHasNeverRunIsShownWithTheEndOfItsDeployment) {
+  supersede_node(record, "left", false);
+  entry("db").restarts = 0;
+  record.manifest.allocations.erase("web");
+  EXPECT_EQ(status_of(record).allocations.count("web"), 0u) << "the deployment goes on";
+  record.status = DeploymentStatus::shutting_down;
+  end_unplaced(record, AllocationStatus::terminated, "it was shut down");
+  ASSERT_EQ(record.manifest.allocations.count("db"), 0u) << "it has never run";
+  const auto expect_shown = [&](std::string_view reason) {
+    const DeploymentStatusReply status = status_of(record);
+    const DeploymentInfoReply info = info_of(record);
+    for (const char* name : {"db", "web"}) {
+      ASSERT_EQ(status.allocations.count(name), 1u) << name;
+      EXPECT_EQ(status.allocations.at(name).status, AllocationStatus::terminated) << name;
+      EXPECT_EQ(status.allocations.at(name).reason, reason) << name;
+      EXPECT_EQ(info.allocations.at(name).reason, reason) << name;
+      EXPECT_EQ(info.allocations.at(name).node, "left") << name;
+    }
+    EXPECT_EQ(status.allocations.size(), record.ensemble.allocations.size());
+  };
+  record.superseded.clear();
+  expect_shown("it never ran: it was shut down");
+  record.status = DeploymentStatus::failed;
+  expect_shown("it never ran: the deployment has failed");
+  Superseded unanswered;
+  unanswered.node = "left";
+  unanswered.allocations = {{"db", "db-1"}};
+  unanswered.unfetched = unanswered.unstarted = {"db"};
+  record.superseded.push_back(std::move(unanswered));
+  EXPECT_FALSE(status_of(record).allocations.at("db").reason.contains("never ran")) << "that is still to be asked";
+}
+
 TEST_F(ViewsTest, TheErrorOfAnUnknownAllocationNamesThoseThereAre) {
   record.manifest.allocations.clear();
   EXPECT_EQ(check_allocation(record, "no").error().message(),
