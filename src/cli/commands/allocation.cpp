@@ -252,8 +252,11 @@ Result<void> allocation_stop(Session& session, const Arguments& arguments) {
   if (arguments.has("json")) print_reply_json(session, reply);
   if (!reply.ok) return fail(Errc::failed, "{}", reply.error.empty() ? "no reason was given" : reply.error);
   if (!arguments.has("json"))
-    session.note(reply.before ? fmt::format("{} has ended already: {}.", request.id, reply.status)
-                              : fmt::format("{} is ended.", request.id));
+    session.note(reply.before
+                     ? fmt::format("{} has ended already: {}. `nunet allocation logs {}` prints its output while it "
+                                   "is kept.",
+                                   request.id, reply.status, request.id)
+                     : fmt::format("{} is ended.", request.id));
   return {};
 }
 

@@ -226,7 +226,10 @@ TEST_F(HeldTest, WorkIsEndedOnceTheOwnerConfirmsIt) {
   EXPECT_EQ(stopped.err, "4f2a11_db is ended.\n");
   EXPECT_EQ(asked_to_end(), (std::vector<std::string>{"4f2a11_web", "4f2a11_db"}));
   ended = {.ok = true, .status = "completed", .before = true};
-  EXPECT_EQ(nunet({"allocation", "stop", "77aa"}).err, "77aa_job has ended already: completed.\n") << "no question";
+  EXPECT_EQ(
+      nunet({"allocation", "stop", "77aa"}).err,
+      "77aa_job has ended already: completed. `nunet allocation logs 77aa_job` prints its output while it is kept.\n")
+      << "no question";
   EXPECT_THAT(nunet({"allocation", "stop", "77aa", "--json"}).out, HasSubstr(R"("EndedBefore": true)"));
   ended = {.error = "only the owner of this machine may do this"};
   const auto refused = nunet({"allocation", "stop", "4f2a11_web", "-y"});

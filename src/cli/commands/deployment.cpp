@@ -392,8 +392,11 @@ Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(const auto reply, ask(session, arguments, protocol::kDeploymentShutdown, id));
   return acknowledge(session, arguments, reply,
-                     reply.status.empty() ? fmt::format("Deployment {} is shut down.", id)
-                                          : fmt::format("Deployment {} has ended already: {}.", id, reply.status));
+                     reply.status.empty()
+                         ? fmt::format("Deployment {} is shut down.", id)
+                         : fmt::format("Deployment {} has ended already: {}. `nunet deployment logs {}` prints its "
+                                       "output, `nunet deployment delete {}` removes it.",
+                                       id, reply.status, id, id));
 }
 
 Result<void> deployment_delete(Session& session, const Arguments& arguments) {

@@ -179,7 +179,9 @@ TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
   always(R"({"OK":true,"Error":"","Status":"Completed"})");
   const auto ended = nunet({"deployment", "shutdown", "abc"});
   EXPECT_EQ(ended.code, 0);
-  EXPECT_EQ(ended.err, "Deployment abc has ended already: Completed.\n");
+  EXPECT_EQ(ended.err,
+            "Deployment abc has ended already: Completed. `nunet deployment logs abc` prints its output, "
+            "`nunet deployment delete abc` removes it.\n");
   always(R"({"OK":false,"Error":"there is no deployment 'abc'"})");
   EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 1);
 }

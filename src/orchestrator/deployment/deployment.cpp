@@ -69,8 +69,9 @@ Result<void> check_running(const DeploymentRecord& record) {
   if (record.status == DeploymentStatus::running) return {};
   return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", record.id,
               to_string(record.status),
-              is_deploying(record.status) ? "wait until it runs, or shut it down and deploy the new ensemble"
-                                          : "deploy the new ensemble");
+              is_deploying(record.status)
+                  ? "wait until it runs, or shut it down and deploy the new ensemble with `nunet deploy`"
+                  : "deploy the new ensemble with `nunet deploy`");
 }
 
 }  // namespace

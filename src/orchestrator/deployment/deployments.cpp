@@ -204,11 +204,15 @@ Task<Result<DeploymentRecord>> Deployments::record(std::string id, std::string_v
   co_return std::move(*stored);
 }
 
-/// Why there is nothing to update: the deployment is unknown, or has ended.
+/// Why there is nothing to update: the deployment is unknown, or has ended, or the daemon stops.
 Task<Result<void>> Deployments::refuse_to_act(std::string id) {
   Task<Result<DeploymentRecord>> loading = record(id, "EnsembleID");
   CO_TRY(const DeploymentRecord found, co_await std::move(loading));
-  co_return fail(Errc::invalid_argument, "deployment {} is {} already", id, to_string(found.status));
+  if (!is_final(found.status)) co_return fail(Errc::closed, "the daemon stops");
+  co_return fail(Errc::invalid_argument,
+                 "deployment {} is {} already, and what has ended cannot be updated; deploy the new ensemble with "
+                 "`nunet deploy`",
+                 id, to_string(found.status));
 }
 
 Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Envelope&) {

@@ -246,6 +246,19 @@ TEST_F(DeploymentsTest, WhatWasShutDownSaysSoAndWhatHasRunToItsEndDoesNot) {
   EXPECT_EQ(ask(kDeploymentStatus, DeploymentId{early}).reason, "it was shut down before anything ran");
 }
 
+TEST_F(DeploymentsTest, TheUpdateOfWhatHasEndedIsRefusedWithTheNextStep) {
+  open();
+  const std::string ended = deploy();
+  finish(ended);
+  DeploymentUpdateRequest update;
+  update.ensemble_id = ended;
+  update.ensemble = one_task_ensemble(b.network->self().to_string());
+  const Ack refused = ask(kDeploymentUpdate, update);
+  EXPECT_FALSE(refused.ok);
+  EXPECT_NE(refused.error.find("Completed"), std::string::npos) << refused.error;
+  EXPECT_NE(refused.error.find("deploy the new ensemble with `nunet deploy`"), std::string::npos) << refused.error;
+}
+
 TEST_F(DeploymentsTest, AMemberThatNothingReadsIsRefusedByItsName) {
   open();
   const std::string ended = deploy();
