@@ -1,6 +1,9 @@
 #include "cli/client/download.hpp"
 
+#include <map>
+
 #include "base/remove_tree.hpp"
+#include "base/text.hpp"
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/work_path.hpp"
@@ -54,16 +57,55 @@ fs::path staging(const fs::path& folder, std::string_view name) {
   return folder / (".nunet-" + encode(Base::hex, BytesView(digest).first(16)));
 }
 
-Result<void> refuse_existing(const fs::path& target) {
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+
+/// `why` it is not the result, if that is known.
+Result<void> refuse_existing(const fs::path& target, std::string_view why = {}) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(target, error))) return {};
   return fail(dms::Errc::already_exists,
-              "{} exists already; --force replaces it and continues what was "
-              "interrupted, --output names another folder",
-              target.string());
+              "{} exists already{}; --force replaces it and continues what was interrupted, --output names another "
+              "folder",
+              target.string(), why);
 }
 
-/// A folder is not compared: it may have been changed since it was unpacked.
+/// Of what is below the folder.
+Result<std::map<fs::path, fs::file_status>> entries_of(const fs::path& folder) {
+  std::map<fs::path, fs::file_status> entries;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries[it->path().lexically_relative(folder)] = it->symlink_status(error);
+  if (error) return fail(dms::Errc::io, "reading {}: {}", folder.string(), error.message());
+  return entries;
+}
+
+/// The first path by which two folders differ in their files, in the content of one or in a link; empty if there is
+/// none.
+Result<std::string> first_difference(const fs::path& made, const fs::path& there) {
+  TRY(const auto wanted, entries_of(made));
+  TRY(const auto found, entries_of(there));
+  for (const auto& [path, status] : found)
+    if (!wanted.contains(path)) return path.string();
+  for (const auto& [path, status] : wanted) {
+    const auto other = found.find(path);
+    if (other == found.end() || other->second.type() != status.type()) return path.string();
+    std::error_code error;
+    if (fs::is_symlink(status) && fs::read_symlink(made / path, error) != fs::read_symlink(there / path, error))
+      return path.string();
+    if (!fs::is_regular_file(status)) continue;
+    if (((status.permissions() ^ other->second.permissions()) & fs::perms::owner_exec) != fs::perms::none)
+      return path.string();
+    TRY(const auto content, transfer::content_of(made / path));
+    TRY(const auto present, transfer::content_of(there / path));
+    if (content != present) return path.string();
+  }
+  return std::string();
+}
+
+/// A folder is compared when its archive is here (place_folder()).
 bool is_there(const OutputStream& stream, const fs::path& target) {
   std::error_code error;
   if (stream.folder() || stream.digest().empty() || !fs::is_regular_file(fs::symlink_status(target, error)))
@@ -73,21 +115,41 @@ bool is_there(const OutputStream& stream, const fs::path& target) {
   return content && encode(Base::hex, content->digest) == stream.digest();
 }
 
-/// What has arrived and is whole gets its name, or is unpacked.
-Result<void> place(const fs::path& staged, const std::string& name, bool folder, const fs::path& target,
-                   const DownloadOptions& options) {
+Result<void> move_durably(const fs::path& from, const fs::path& to) {
   std::error_code error;
+  fs::rename(from, to, error);
+  if (error) return fail(dms::Errc::io, "renaming {} to {}: {}", from.string(), to.string(), error.message());
+  return transfer::sync_folder(to.has_parent_path() ? to.parent_path() : fs::path("."));
+}
+
+/// A file that has arrived and is whole gets its name.
+Result<void> place_file(const fs::path& staged, const fs::path& target, const DownloadOptions& options) {
   if (!options.replace) TRY_VOID(refuse_existing(target));
-  if (options.replace && (folder || fs::is_directory(fs::symlink_status(target, error)))) TRY_VOID(remove_tree(target));
-  if (folder) {
-    const fs::path root = options.folder.empty() ? fs::path(".") : options.folder;
-    TRY_VOID(transfer::unpack(staged, true, root, jobs::without_slash(name), {}));
-    fs::remove(staged, error);
-    return {};
+  if (is_folder(target)) TRY_VOID(remove_tree(target));
+  return move_durably(staged, target);
+}
+
+/// A folder whose archive has arrived and is whole is unpacked beside its place. True if it was there already.
+Result<bool> place_folder(const fs::path& staged, const fs::path& target, const DownloadOptions& options) {
+  const fs::path root = options.folder.empty() ? fs::path(".") : options.folder;
+  const std::string name = staged.filename().string() + ".folder";
+  const fs::path made = root / name;
+  TRY_VOID(remove_tree(made));  // what was interrupted
+  TRY_VOID(transfer::unpack(staged, true, root, name, {}));
+  std::error_code error;
+  fs::remove(staged, error);
+  if (is_folder(target)) {
+    TRY(const std::string difference, first_difference(made, target));
+    if (difference.empty() || !options.replace) TRY_VOID(remove_tree(made));
+    if (difference.empty()) return true;
+    const std::string why = fmt::format(" and differs from the result in \"{}\"", printable(difference));
+    if (!options.replace) TRY_VOID(refuse_existing(target, why));
+  } else if (!options.replace) {
+    TRY_VOID(refuse_existing(target));
   }
-  fs::rename(staged, target, error);
-  if (error) return fail(dms::Errc::io, "renaming {} to {}: {}", staged.string(), target.string(), error.message());
-  return transfer::sync_folder(target.has_parent_path() ? target.parent_path() : fs::path("."));
+  TRY_VOID(remove_tree(target));
+  TRY_VOID(move_durably(made, target));
+  return false;
 }
 
 }  // namespace
@@ -99,7 +161,7 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
   TRY(const bool folder, stream.probe_folder());
   if (is_there(stream, target))
     return Downloaded{.path = target, .size = stream.total(), .folder = false, .was_there = true};
-  if (!options.replace) TRY_VOID(refuse_existing(target));
+  if (!options.replace && !(folder && is_folder(target))) TRY_VOID(refuse_existing(target));
   std::error_code error;
   fs::create_directories(target.has_parent_path() ? target.parent_path() : fs::path("."), error);
   if (error) return fail(dms::Errc::io, "making {}: {}", target.parent_path().string(), error.message());
@@ -116,8 +178,13 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
     return fail(Errc::failed, "what arrived has another SHA-256 than the daemon says; repeat the command");
   }
   TRY_VOID(part.finish());
-  TRY_VOID(place(staged, name, folder, target, options));
-  return Downloaded{.path = target, .size = stream.total(), .folder = folder, .was_there = false};
+  Downloaded done{.path = target, .size = stream.total(), .folder = folder, .was_there = false};
+  if (!folder) {
+    TRY_VOID(place_file(staged, target, options));
+  } else {
+    TRY(done.was_there, place_folder(staged, target, options));
+  }
+  return done;
 }
 
 }  // namespace dms::cli

@@ -2,6 +2,7 @@
 #include "cli/client/download.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "cli/commands/test_deployments.hpp"
 #include "encoding/multibase.hpp"
@@ -265,11 +266,46 @@ TEST_F(ResultsTest, AFolderIsUnpacked) {
   EXPECT_FALSE(std::filesystem::exists(to / "out.tar"));
 
   ASSERT_TRUE(write_file(to / "out/old", "old"));
-  EXPECT_EQ(fetch().code, 1);
+  const auto refused = fetch();
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr(R"(out exists already and differs from the result in "old"; --force)"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(to), {}), 1) << "nothing else is left";
   EXPECT_EQ(written("out/old"), "old");
   EXPECT_EQ(fetch({"--force"}).code, 0);
   EXPECT_EQ(written("out/a"), "A");
   EXPECT_EQ(written("out/old"), "(nothing)");
+}
+
+TEST_F(ResultsTest, AFolderThatIsThereWithTheSameContentIsDone) {
+  const auto from = world.home / "from";
+  ASSERT_TRUE(write_file(from / "out/deep/a", "A"));
+  std::filesystem::create_symlink("deep/a", from / "out/link");
+  ASSERT_TRUE(transfer::pack(from, "out", world.home / "out.tar", {}));
+  names = {"out/"};
+  folders = {"out/"};
+  serve_result("out/", read_file(world.home / "out.tar", 1 << 20).value());
+  ASSERT_EQ(fetch().code, 0);
+  const auto inode = [&] {
+    struct stat info {};
+    return ::stat((to / "out").c_str(), &info) == 0 ? info.st_ino : 0;
+  };
+  const auto before = inode();
+  std::filesystem::create_directory(to / (part_of("out").stem().string() + ".folder"));  // as a kill leaves it
+  for (const bool force : {false, true}) {
+    const auto again = force ? fetch({"--force"}) : fetch();
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_THAT(again.err, HasSubstr("out is here already, with the same content"));
+    EXPECT_EQ(again.out, (to / "out").string() + "\n");
+    EXPECT_EQ(inode(), before) << "it is not replaced";
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(to), {}), 1) << "nothing else is left";
+  }
+  ASSERT_TRUE(write_file(to / "out/deep/a", "B"));
+  EXPECT_THAT(fetch().err, HasSubstr(R"(differs from the result in "deep/a")"));
+  EXPECT_EQ(written("out/deep/a"), "B");
+  ASSERT_TRUE(write_file(to / "out/deep/a", "A"));
+  std::filesystem::remove(to / "out/link");
+  std::filesystem::create_symlink("deep", to / "out/link");
+  EXPECT_THAT(fetch().err, HasSubstr(R"(differs from the result in "link")"));
 }
 
 TEST_F(ResultsTest, NamesDoNotLeaveTheFolder) {

@@ -104,7 +104,9 @@ Result<std::string> fetch(Session& session, Client& client, const std::string& i
   OutputStream stream(client, id, allocation, "result:" + name);
   auto done = download(session, stream, name, options);
   if (!done) return fail(done.error(), "fetching {}", name);
-  if (done->was_there) session.note(fmt::format("{} is here already, with the right SHA-256", done->path.string()));
+  if (done->was_there)
+    session.note(fmt::format("{} is here already, with {}", done->path.string(),
+                             done->folder ? "the same content" : "the right SHA-256"));
   return done->path.string();
 }
 
@@ -143,9 +145,10 @@ Command results_command() {
   results.detail =
       "Fetches each result that the ensemble declares for the allocation into a folder and prints its path. An\n"
       "interrupted download continues where it was; what has arrived is compared with its SHA-256, and a file that is\n"
-      "there with the right one is done. Another file or a folder of that name is left as it is unless --force is "
-      "given;\n"
-      "the other results are fetched all the same. Which results did not come back, and why, is said on standard\n"
+      "there with the right one is done, as is a folder with the same content. What else has that name is left as it "
+      "is\n"
+      "unless --force is given; the other results are fetched all the same. Which results did not come back, and why, "
+      "is said on standard\n"
       "error, and the exit status is 1 then.";
   results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7",
                       "nunet deployment results 4f2a... -a train --force --json"};
