@@ -76,7 +76,7 @@ struct DeploymentSummary {
   std::uint64_t ended = 0;        ///< 0 while it has not ended
   std::uint32_t allocations = 0;  ///< of the ensemble
   std::uint32_t running = 0;      ///< of those
-  std::string reason;             ///< as in DeploymentStatusReply; why it failed, in one line of kMaxListedReason bytes
+  std::string reason;             ///< as in DeploymentStatusReply; of one that has failed, why
   static constexpr auto json_fields() {
     using S = DeploymentSummary;
     constexpr auto omit = json::omit_empty;
@@ -86,7 +86,6 @@ struct DeploymentSummary {
   }
 };
 inline constexpr std::size_t kMaxListedName = 64;
-inline constexpr std::size_t kMaxListedReason = 120;
 struct DeploymentListReply {
   std::map<std::string, std::string> deployments;  ///< id -> status
   /// By id; of those whose record can be read. Not in DMS 0.5.x.

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <functional>
 
+#include "base/text.hpp"
 #include "cli/commands/allocation.hpp"
 #include "cli/commands/groups.hpp"
 
@@ -247,10 +248,15 @@ json::Object entry_json(const Listed& entry) {
   return object;
 }
 
+/// Bytes of a reason in a table.
+constexpr std::size_t kMaxListedReason = 120;
+
 std::vector<std::string> listed_row(const Listed& entry) {
   const auto& summary = entry.summary;
   if (!summary) return {entry.id, "-", entry.status, "-", "-"};
-  return {entry.id, summary->name.empty() ? "-" : summary->name, with_reason(entry.status, summary->reason),
+  std::string reason = summary->reason;
+  if (reason.size() > kMaxListedReason) reason = shortened(std::move(reason), kMaxListedReason) + "...";
+  return {entry.id, summary->name.empty() ? "-" : summary->name, with_reason(entry.status, reason),
           format_time(UnixTime{summary->created}),
           summary->running > 0 ? fmt::format("{}, {} running", summary->allocations, summary->running)
                                : std::to_string(summary->allocations)};

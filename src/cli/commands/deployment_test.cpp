@@ -228,6 +228,19 @@ TEST_F(DeployTest, TheNewestDeploymentsAreListedFirstWithWhatTheyAre) {
   EXPECT_THAT(none.err, HasSubstr("--limit: expected a number above 0, found 0"));
 }
 
+TEST_F(DeployTest, ATableShortensReasonsAndJsonHasThemWhole) {
+  protocol::DeploymentListReply reply;
+  reply.deployments = {{"a", "Failed"}};
+  reply.details["a"] = {.created = 1, .reason = "no machine\nwas found" + std::string(1000, 'x')};
+  always(json::encode(reply));
+  const auto table = nunet({"deployment", "list"});
+  EXPECT_THAT(table.out, HasSubstr("Failed: no machine\\x0awas foundxxx"));
+  EXPECT_THAT(table.out, HasSubstr("xxx...  "));
+  EXPECT_LT(table.out.size(), 600u);
+  const auto printed = json::parse(nunet({"deployment", "list", "--json"}).out).value();
+  EXPECT_EQ(printed.at("a").at("reason").as_string(), reply.details["a"].reason);
+}
+
 TEST_F(DeployTest, TheListIsFilteredByTheDaemon) {
   const auto sent = [&](std::vector<std::string> words) {
     words.insert(words.begin(), {"deployment", "list"});

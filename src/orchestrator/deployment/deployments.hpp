@@ -10,7 +10,8 @@
 //  4. An ensemble is accepted, for `new` and for `update`, if it is valid and every field of it is acted on.
 //  5. close() leaves the deployments where they are. A request that is under way then starts nothing any more.
 //  6. `plan` holds an auction for an ensemble, withdraws what was bid, and leaves nothing; kMaxPlans at a time.
-//  7. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
+//  7. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply, and no more than
+//     one message has room for (views.hpp).
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once

@@ -140,10 +140,7 @@ DeploymentSummary summary_of(const DeploymentRecord& record) {
         return entry.second.status == AllocationStatus::running || find_stopping(record, entry.first) != nullptr;
       }));
   summary.reason = reason_of(record);
-  if (record.status == DeploymentStatus::failed) {
-    summary.reason = shortened(printable(shortened(record.error, kMaxListedReason)), kMaxListedReason);
-    if (record.error.size() > kMaxListedReason) summary.reason += "...";
-  }
+  if (record.status == DeploymentStatus::failed) summary.reason = record.error;
   return summary;
 }
 
@@ -164,6 +161,9 @@ std::string error_of(const DeploymentRecord& record) {
 void add_texts(std::vector<std::string*>& texts, json::StringMap& absent) {
   for (auto& [name, why] : absent) texts.push_back(&why);
 }
+
+/// Bytes of JSON of one deployment in a list, without its id and summary.
+constexpr std::size_t kListedRoom = 32;
 
 /// In place of the status of a record that cannot be read.
 constexpr std::string_view kUnreadable = "Unreadable";
@@ -199,14 +199,17 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
     if (wanted(std::string(kUnreadable))) all[id] = kUnreadable;
 
   const std::size_t limit = request.limit == 0 ? kMaxListed : std::min(request.limit, kMaxListed);
+  std::size_t size = 0;
   for (auto it = all.upper_bound(request.after); it != all.end(); ++it) {
-    if (reply.deployments.size() == limit) {
+    std::optional<DeploymentSummary> summary;
+    if (const auto record = records.find(it->first); record != records.end()) summary = summary_of(*record->second);
+    size += 2 * json_size(it->first) + kListedRoom + (summary ? json::encode(*summary).size() : 0);
+    if (reply.deployments.size() == limit || (size > kMaxView && !reply.deployments.empty())) {
       reply.next = reply.deployments.rbegin()->first;
       break;
     }
     reply.deployments.insert(*it);
-    if (const auto record = records.find(it->first); record != records.end())
-      reply.details.emplace(it->first, summary_of(*record->second));
+    if (summary) reply.details.emplace(it->first, *std::move(summary));
   }
   return reply;
 }

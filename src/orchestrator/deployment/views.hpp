@@ -9,7 +9,8 @@ namespace dms::orchestrator {
 inline constexpr std::size_t kMaxView = 704 * 1024;
 
 [[nodiscard]] bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted);
-/// In the order of ids; `next` is the last one of this reply if there are more.
+/// In the order of ids; `next` is the last one of this reply if there are more: than the limit, or than there is room for
+/// in kMaxView bytes.
 [[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
                                                     const protocol::DeploymentListRequest& request);
 /// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of

@@ -60,17 +60,28 @@ TEST_F(ViewsTest, AListTellsWhatEachDeploymentIs) {
   EXPECT_EQ(summary.running, 1u);
 }
 
-TEST_F(ViewsTest, AListTellsInOneLineWhyADeploymentHasFailed) {
+TEST_F(ViewsTest, AListTellsWhyADeploymentHasFailedInPagesOfOneMessage) {
   RecordStore::Loaded loaded;
-  record.id = "a";
   record.status = DeploymentStatus::failed;
-  record.error = "no machine\nwas \x1b[2Jfound";
-  loaded.records.push_back(record);
-  EXPECT_EQ(list_of(loaded, {}).details.at("a").reason, "no machine\\x0awas \\x1b[2Jfound");
-  loaded.records.at(0).error = std::string(1000, 'x');
-  const std::string reason = list_of(loaded, {}).details.at("a").reason;
-  EXPECT_LE(reason.size(), kMaxListedReason + 3);
-  EXPECT_TRUE(reason.ends_with("x..."));
+  record.error = "no machine\n" + std::string(2000, 'x');
+  for (int i = 0; i < 1000; ++i) {
+    record.id = fmt::format("d{:04}", i);
+    loaded.records.push_back(record);
+  }
+  DeploymentListRequest request;
+  std::size_t listed = 0;
+  std::size_t pages = 0;
+  do {
+    const DeploymentListReply reply = list_of(loaded, request);
+    ASSERT_LE(json::encode(reply).size(), kMaxView + 1024);
+    ASSERT_FALSE(reply.details.empty());
+    for (const auto& [id, summary] : reply.details) EXPECT_EQ(summary.reason, record.error) << id;
+    listed += reply.deployments.size();
+    request.after = reply.next;
+    ++pages;
+  } while (!request.after.empty());
+  EXPECT_EQ(listed, 1000u);
+  EXPECT_GE(pages, 2u);
 }
 
 TEST_F(ViewsTest, TheStatusTellsOfARunThatMayExistElsewhere) {
