@@ -179,12 +179,13 @@ void Tree::come_up(Record& child) {
   if (!is_temporary(child)) child.attempt = Attempt::restart;
 }
 
-void Tree::has_ended(Record& supervisor, Record& child, const std::string& path, End how, std::vector<Cause> causes) {
+void Tree::has_ended(Record& supervisor, Record& child, const std::string& path, End how, std::vector<Cause> causes,
+                     bool at_once) {
   child.last = std::move(causes);
   const bool again =
       child.spec.restart == Restart::permanent || (child.spec.restart == Restart::transient && how == End::abnormal);
   if (!is_up(supervisor.phase)) return enter(child, Phase::idle);
-  if (again) return restart(supervisor, child, path);
+  if (again) return restart(supervisor, child, path, at_once);
   const bool significant = child.spec.significant;
   std::vector<Cause> why = chain(parent_of(path), "a significant child has ended", child.last);
   end_for_good(child, path);
@@ -240,8 +241,8 @@ void Tree::end_for_good(Record& child, const std::string& path) {
   enter(child, Phase::idle);
 }
 
-void Tree::restart(Record& supervisor, Record& child, const std::string& path) {
-  if (count_restart(supervisor)) return restart_with(supervisor, child);
+void Tree::restart(Record& supervisor, Record& child, const std::string& path, bool at_once) {
+  if (count_restart(supervisor)) return restart_with(supervisor, child, at_once);
   const Flags& flags = *supervisor.spec.supervisor;
   std::string why = fmt::format("more than {} restarts within {}", flags.intensity, to_text(flags.period));
   enter(child, Phase::idle);
@@ -259,9 +260,9 @@ bool Tree::count_restart(Record& supervisor) {
 }
 
 /// Lets the child and those that its strategy restarts with it wait for their turn; those that are up are stopped.
-void Tree::restart_with(Record& supervisor, Record& child) {
+void Tree::restart_with(Record& supervisor, Record& child, bool at_once) {
   const Flags& flags = *supervisor.spec.supervisor;
-  const Duration pause = pause_of(flags.pauses, child);
+  const Duration pause = pause_of(flags.pauses, child, at_once);
   const std::optional<Duration> due = pause > 0ns ? std::optional(now_ + pause) : std::nullopt;
   enter(child, Phase::waiting);
   child.attempt = Attempt::restart;
@@ -284,10 +285,10 @@ void Tree::restart_with(Record& supervisor, Record& child) {
   }
 }
 
-Duration Tree::pause_of(const Pauses& pauses, Record& child) {
+Duration Tree::pause_of(const Pauses& pauses, Record& child, bool at_once) {
   if (pauses.first == 0ns) return {};
   if (child.up && now_ - *child.up >= pauses.healthy) child.failures = 0;
-  Duration pause = pauses.first;
+  Duration pause = at_once && child.failures == 0 ? Duration{} : pauses.first;
   for (unsigned i = 0; i < child.failures && pause < pauses.most; ++i) pause = std::min(2 * pause, pauses.most);
   child.failures = std::min(child.failures + 1, 64U);
   return pause;

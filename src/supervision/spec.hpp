@@ -53,6 +53,7 @@ enum class End { normal, shutdown, abnormal };
 struct Reason {
   End end = End::abnormal;
   std::string text;
+  bool at_once = false;  ///< the child is not to blame: if no failure precedes it, no pause follows
 
   friend bool operator==(const Reason&, const Reason&) = default;
 };
@@ -74,7 +75,8 @@ struct Shutdown {
 };
 
 /// How long a child that has failed waits before it is started again: `first`, then twice as long for each failure that
-/// follows, at most `most`. A run of at least `healthy` makes the next pause `first` again. All zero: no pauses.
+/// follows, at most `most`. A run of at least `healthy` makes the next pause `first` again. All zero: no pauses. See
+/// Reason::at_once, too.
 struct Pauses {
   Duration first{};
   Duration most{};

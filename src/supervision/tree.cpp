@@ -134,7 +134,7 @@ Actions Tree::ended(std::string_view path, std::uint64_t incarnation, Reason rea
     stopped(*at.parent, *at.child, at.path);
   } else {
     if (at.child->phase == Phase::starting) come_up(*at.child);
-    has_ended(*at.parent, *at.child, at.path, reason.end, std::move(causes));
+    has_ended(*at.parent, *at.child, at.path, reason.end, std::move(causes), reason.at_once);
   }
   return settle();
 }

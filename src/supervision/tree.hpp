@@ -143,15 +143,16 @@ class Tree {
 
   void begin(Record& child, const std::string& path);
   void come_up(Record& child);
-  void has_ended(Record& supervisor, Record& child, const std::string& path, End how, std::vector<Cause> causes);
+  void has_ended(Record& supervisor, Record& child, const std::string& path, End how, std::vector<Cause> causes,
+                 bool at_once = false);
   void failed_to_start(Record& supervisor, Record& child, const std::string& path, std::vector<Cause> causes);
   void supervisor_ended(Record& supervisor, Record& child, const std::string& path);
   void stopped(Record& supervisor, Record& child, const std::string& path);
   void end_for_good(Record& child, const std::string& path);
-  void restart(Record& supervisor, Record& child, const std::string& path);
+  void restart(Record& supervisor, Record& child, const std::string& path, bool at_once = false);
   bool count_restart(Record& supervisor);
-  void restart_with(Record& supervisor, Record& child);
-  Duration pause_of(const Pauses& pauses, Record& child);
+  void restart_with(Record& supervisor, Record& child, bool at_once);
+  Duration pause_of(const Pauses& pauses, Record& child, bool at_once);
   void end(Record& supervisor, Ending ending);
   void stop(Record& child, const std::string& path);
   void kill_all(Record& supervisor, const std::string& path);

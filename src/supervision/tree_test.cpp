@@ -271,6 +271,22 @@ TEST(TreeTest, PausesGrowToACapAndStartAnewAfterALongRun) {
   EXPECT_EQ(at(world.tree.view(), 0).restarts, 5U);
 }
 
+TEST(TreeTest, WhatTheChildIsNotToBlameForHasNoPauseUnlessAnotherFailurePrecedesIt) {
+  Flags slow = kPatient;
+  slow.pauses = {.first = 10s, .most = 1h, .healthy = 1min};
+  World world(tree_of(slow, {worker("a")}));
+  world.start();
+  const Reason lost{.end = End::abnormal, .text = "lost", .at_once = true};
+  EXPECT_THAT(world.end("a", lost), ElementsAre("start a"));
+  EXPECT_THAT(world.end("a", lost), IsEmpty());
+  EXPECT_THAT(world.pass(20s - 1ns), IsEmpty());
+  EXPECT_THAT(world.pass(1ns), ElementsAre("start a"));
+  world.pass(1min);
+  EXPECT_THAT(world.end("a", lost), ElementsAre("start a")) << "a long run precedes it";
+  world.pass(1min);
+  EXPECT_THAT(world.crash("a"), IsEmpty());
+}
+
 TEST(TreeTest, AFailedStartIsNoHealthyRun) {
   Flags slow = kPatient;
   slow.pauses = {.first = 10s, .most = 1h, .healthy = 1s};

@@ -13,8 +13,6 @@ using supervision::Restart;
 using supervision::Spec;
 using supervision::Strategy;
 
-constexpr supervision::Pauses kPauses{.first = 10s, .most = 5min, .healthy = 10min};
-
 Flags flags_of(Strategy strategy) { return {.strategy = strategy, .intensity = 10, .period = 1h, .pauses = kPauses}; }
 
 Strategy strategy_of(SupervisorStrategy strategy) {

@@ -10,9 +10,9 @@
 //     of one node agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are
 //     restarted, and stays down then, too.
 //  4. A service is permanent, a task transient: it is done once it has ended with 0.
-//  5. A supervisor gives up after more than 10 restarts in an hour, between which pauses grow from 10 s to 5 min; a run
-//     of 10 min makes them short again. That is the failure of its parent's child. escalation_strategy is what the root
-//     does: with redeploy it starts the child anew, by the same rules; else the tree fails at once (teardown).
+//  5. A supervisor gives up after more than 10 restarts in an hour, between which pauses grow: kPauses; a long run makes
+//     them short again. That is the failure of its parent's child. escalation_strategy is what the root does: with
+//     redeploy it starts the child anew, by the same rules; else the tree fails at once (teardown).
 //  6. What is asked to end has no time limit here: its provider has one, and ends with its lease at the latest.
 //  7. A node with `redundancy` has a supervisor of its own above `node:<name>`, `standbys:<name>`, which starts that
 //     anew as often as there are standbys, within an hour. If all allocations of the node stay down, `node:<name>`
@@ -29,6 +29,9 @@
 #include "supervision/spec.hpp"
 
 namespace dms::jobs {
+
+/// Between the restarts of what fails again and again.
+inline constexpr supervision::Pauses kPauses{.first = 10s, .most = 5min, .healthy = 10min};
 
 /// Whether it asks for any: a tree, a failure_recovery other than stay_down, or redundancy.
 bool is_supervised(const Ensemble& ensemble);

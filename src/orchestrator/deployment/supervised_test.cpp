@@ -221,6 +221,31 @@ TEST_F(SupervisedTest, ALostRunIsAFailureOfItsChild) {
   EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 1, 1}));
 }
 
+TEST_F(SupervisedTest, WhatALostMachineHadIsStartedElsewhereWithoutAPauseTheFirstTime) {
+  for (const AllocationRecovery recovery : {AllocationRecovery::one_for_one, AllocationRecovery::one_for_all}) {
+    DeploymentRecord made = three(recovery);
+    made.ensemble.nodes.at("node").peer.clear();
+    other.features = {"lease"};
+    other.bids = false;
+    deploy(std::move(made));
+    other.bids = true;
+    cut(b);
+    ASSERT_TRUE(until([&] { return !deployment->record().superseded.empty(); }, 5min)) << "another machine has bid";
+    EXPECT_TRUE(until(
+        [&] { return other.runs_now("a") && other.runs_now("b") && other.runs_now("c") && task("c").restarts == 1; },
+        5s))
+        << deployment->record().error;
+    EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+    cut(b, false);
+    ASSERT_TRUE(w.run(a, deployment->shutdown()));
+    ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, 10min));
+    w.run(a, deployment->close());
+    deployment.reset();
+    ASSERT_TRUE(w.run(a, records.erase("d1")));
+    std::filesystem::remove_all(folder / "deployments");
+  }
+}
+
 TEST_F(SupervisedTest, WhatStaysUnhealthyAfterItsRestartsHasFailed) {
   deploy(three(AllocationRecovery::rest_for_one));
   for (int i = 1; i <= 3; ++i) {

@@ -1,7 +1,8 @@
 // The pauses between repetitions of what is done for an allocation: a restart, a replacement after a loss.
 //
 // Model: the first time is due at once. From one to the next the pause grows from kFirstPause to kMaxPause; it starts
-// anew after kStableAfter without one. A daemon that is started anew begins with the first one.
+// anew after kStableAfter without one. The lengths are those of supervision, whose tree keeps its own pauses. A daemon
+// that is started anew begins with the first one.
 //
 // Threads: none. Cost: an entry for each allocation that something was done for.
 #pragma once
@@ -11,12 +12,13 @@
 #include <string>
 
 #include "base/time.hpp"
+#include "jobs/ensemble/supervision.hpp"
 
 namespace dms::orchestrator {
 
-inline constexpr Duration kFirstPause = 10s;
-inline constexpr Duration kMaxPause = 5min;
-inline constexpr Duration kStableAfter = 10min;
+inline constexpr Duration kFirstPause = jobs::kPauses.first;
+inline constexpr Duration kMaxPause = jobs::kPauses.most;
+inline constexpr Duration kStableAfter = jobs::kPauses.healthy;
 
 class Pauses {
  public:

@@ -278,7 +278,7 @@ class Round {
         return true;
       }
       const std::string why = entry.reason.empty() ? "its run was lost" : entry.reason;
-      return took(tree_.ended(child.path, child.incarnation, {supervision::End::abnormal, why}, now_));
+      return took(tree_.ended(child.path, child.incarnation, {supervision::End::abnormal, why, true}, now_));
     }
     state.awaits = false;
     if (entry.health == Health::healthy) state.unhealthy = 0;
@@ -288,8 +288,9 @@ class Round {
     std::string why = entry.reason.empty() ? std::string(kFailedCheck) : entry.reason;
     add_reason(why, fmt::format("it was restarted {} times before", state.unhealthy));
     supersede_run(record_, name, true);
-    find_entry(record_, name)->reason = shortened(std::move(why), kMaxReportedText);
-    return true;
+    why = shortened(std::move(why), kMaxReportedText);
+    find_entry(record_, name)->reason = why;
+    return took(tree_.ended(child.path, child.incarnation, {supervision::End::abnormal, std::move(why)}, now_));
   }
 
   bool ends(const Child& child, const AllocationManifest& entry) {

@@ -10,10 +10,11 @@
 //     finds both or neither. The time between two changes is that of the boot; that of a machine that is off does not
 //     count.
 //  3. What the tree is told: that a run has begun; its end, which is normal if it has completed, else abnormal, also of
-//     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, and a
-//     run that is unhealthy after kRestartsInPlace restarts in its place. A temporary child, stay_down, is not told as
-//     lost: on_loss alone decides about it, as without a tree. Nor is a node with `redundancy` that loses its machine:
-//     see standby.hpp. Before the deployment runs, a loss is part of the attempt to deploy.
+//     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, which
+//     has no pause if no failure precedes it; and a run that is unhealthy after kRestartsInPlace restarts in its place.
+//     A temporary child, stay_down, is not told as lost: on_loss alone decides about it, as without a tree. Nor is a
+//     node with `redundancy` that loses its machine: see standby.hpp. Before the deployment runs, a loss is part of the
+//     attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
 //     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
 //     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
