@@ -87,7 +87,7 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
   Supervised written = supervisor("supervisor", "rest_for_one");
   written.recent = 2;
   written.restarts = 1;
-  written.last = "more than 10 restarts within 3600s";
+  written.last = "it needed more than 10 restarts within 3600s";
   Supervised first = work("db");
   first.allocation->health = protocol::Health::healthy;
   first.allocation->restarts = 1;
@@ -110,16 +110,15 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
   written.children = {first, second, inner};
   supervision().children = {written};
   actors[1].deployment->error = "a machine is suspected";
-  EXPECT_EQ(
-      shown(),
-      root_line() + own_line(", one_for_one, running, gives up at the first failure") +
-          "    supervisor: rest_for_one, running, 2 of 10 restarts in 1 h, started again once, last ended: more than "
-          "10 restarts within 3600s\n"
-          "      db: permanent, running on 12D3Bob, healthy, restarted once, last ended: exit code 7\n"
-          "      web: permanent, pending, exit code 1; it is started again, starts again in 10 s\n"
-          "      [0]: one_for_all, waiting, 0 of 10 restarts in 5 min, starts again in 2 min\n"
-          "        log: transient, has no machine yet, waits for its turn\n"
-          "    a machine is suspected\n");
+  EXPECT_EQ(shown(), root_line() + own_line(", one_for_one, running, gives up at the first failure") +
+                         "    supervisor: rest_for_one, running, 2 of 10 restarts in 1 h, started again once, last "
+                         "ended: it needed more "
+                         "than 10 restarts within 3600s\n"
+                         "      db: permanent, running on 12D3Bob, healthy, restarted once, last ended: exit code 7\n"
+                         "      web: permanent, pending, exit code 1; it is started again, starts again in 10 s\n"
+                         "      [0]: one_for_all, waiting, 0 of 10 restarts in 5 min, starts again in 2 min\n"
+                         "        log: transient, has no machine yet, waits for its turn\n"
+                         "    a machine is suspected\n");
 }
 
 TEST_F(ActorTreeTest, WithoutSupervisionTheAllocationsAreBelowTheDeployment) {

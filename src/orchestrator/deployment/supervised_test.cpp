@@ -49,6 +49,7 @@ struct SupervisedTest : DeploymentTest {
   bool all_run_again(Duration limit = 2min) {
     return until([&] { return all_run() && task("c").restarts == 1; }, limit);
   }
+  std::string reason_of(const std::string& name) { return status_of(deployment->record()).allocations.at(name).reason; }
   std::vector<std::uint32_t> restarts() { return {task("a").restarts, task("b").restarts, task("c").restarts}; }
   void crash_and_recover(const std::string& name, std::uint32_t times) {
     for (std::uint32_t i = 0; i < times; ++i) {
@@ -175,8 +176,9 @@ TEST_F(SupervisedTest, TooManyRestartsEndTheDeploymentWithTheReasons) {
   provider.log.clear();
   crash("b");
   ASSERT_TRUE(reaches(DeploymentStatus::failed));
-  EXPECT_EQ(deployment->record().error,
-            "supervision has given up: node:node: more than 10 restarts within 3600s: node:node/b: exit code 1");
+  EXPECT_EQ(
+      deployment->record().error,
+      "supervision has given up: node:node: it needed more than 10 restarts within 3600s: node:node/b: exit code 1");
   EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
   EXPECT_EQ(task("a").status, AllocationStatus::stopped);
   EXPECT_EQ(task("b").status, AllocationStatus::failed);
@@ -254,6 +256,7 @@ TEST_F(SupervisedTest, WhatStaysUnhealthyAfterItsRestartsHasFailed) {
   }
   EXPECT_EQ(provider.log, Log{});
   provider.runs.at("b").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return reason_of("b").contains("its restart was requested 3 times before"); }, 10min));
   ASSERT_TRUE(all_run_again(10min));
   EXPECT_EQ(provider.restarts, 3);
   EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{0, 4, 1}));

@@ -286,7 +286,7 @@ class Round {
         state.unhealthy < kRestartsInPlace || record_.restarting.contains(name))
       return false;
     std::string why = entry.reason.empty() ? std::string(kFailedCheck) : entry.reason;
-    add_reason(why, fmt::format("it was restarted {} times before", state.unhealthy));
+    add_reason(why, fmt::format("its restart was requested {} times before", state.unhealthy));
     supersede_run(record_, name, true);
     why = shortened(std::move(why), kMaxReportedText);
     find_entry(record_, name)->reason = why;
