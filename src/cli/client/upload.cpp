@@ -1,5 +1,10 @@
 #include "cli/client/upload.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <set>
 
 #include "base/temporary_folder.hpp"
@@ -124,7 +129,51 @@ class Uploader {
   std::set<std::string> done_;
 };
 
+Result<void> check_access(const fs::path& path, bool folder) {
+  if (::faccessat(AT_FDCWD, path.c_str(), R_OK | (folder ? X_OK : 0), AT_EACCESS) == 0) return {};
+  return fail(dms::Errc::io, "{} cannot be read: {}", path.string(), std::strerror(errno));
+}
+
+/// Of a folder, with what is below it and would be sent.
+Result<void> check_readable(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    const std::uintmax_t size = fs::file_size(path, error);
+    const auto opened = transfer::SourceFile::open(path, error ? 0 : size);
+    if (!opened) return std::unexpected(opened.error());
+    return {};
+  }
+  TRY_VOID(check_access(path, true));
+  for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    const fs::file_status status = it->symlink_status(error);
+    if (fs::is_directory(status) || fs::is_regular_file(status))
+      TRY_VOID(check_access(it->path(), fs::is_directory(status)));
+  }
+  if (error) return fail(dms::Errc::io, "reading {}: {}", path.string(), error.message());
+  return {};
+}
+
+/// Calls `use` with each input that is a file or folder of this machine, and where the ensemble has it.
+template <class Ensemble, class Use>
+Result<void> for_each_file(Ensemble& ensemble, Use use) {
+  for (auto& [name, allocation] : ensemble.allocations)
+    for (std::size_t i = 0; i < allocation.inputs.size(); ++i)
+      if (!allocation.inputs[i].file.empty())
+        TRY_VOID(use(fmt::format("allocations.{}.inputs[{}]", name, i), allocation.inputs[i]));
+  return {};
+}
+
 }  // namespace
+
+Result<void> check_input_files(const jobs::Ensemble& ensemble, const EnsembleFiles& files) {
+  return for_each_file(ensemble, [&](const std::string& at, const jobs::Input& input) -> Result<void> {
+    const auto found = files.find(input.file);
+    if (!found) return fail(found.error(), "{}.file", at);
+    if (const auto readable = check_readable(*found); !readable)
+      return fail(readable.error(), "{}.file: {}", at, found->string());
+    return {};
+  });
+}
 
 Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const EnsembleFiles& files) {
   const auto has_file = [](const jobs::Input& input) { return !input.file.empty(); };
@@ -133,11 +182,9 @@ Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ens
     return {};
   TRY(const auto temporary, TemporaryFolder::make("inputs"));
   Uploader uploader(session, client, temporary.path());
-  for (auto& [name, allocation] : ensemble.allocations)
-    for (std::size_t i = 0; i < allocation.inputs.size(); ++i)
-      if (has_file(allocation.inputs[i]))
-        TRY_VOID(uploader.send(fmt::format("allocations.{}.inputs[{}]", name, i), allocation.inputs[i], files));
-  return {};
+  return for_each_file(ensemble, [&](const std::string& at, jobs::Input& input) -> Result<void> {
+    return uploader.send(at, input, files);
+  });
 }
 
 }  // namespace dms::cli

@@ -18,4 +18,8 @@ namespace dms::cli {
 /// Tells on standard error what a folder has that cannot be sent.
 Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const EnsembleFiles& files);
 
+/// Whether the files and folders that the ensemble names as inputs are there and can be read; nothing is sent. An error
+/// names the input.
+Result<void> check_input_files(const jobs::Ensemble& ensemble, const EnsembleFiles& files);
+
 }  // namespace dms::cli

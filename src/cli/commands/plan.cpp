@@ -1,4 +1,5 @@
 // nunet plan and nunet deployment explain: which machines are chosen, and why.
+#include "cli/client/upload.hpp"
 #include "cli/commands/deployment.hpp"
 #include "cli/commands/groups.hpp"
 
@@ -22,6 +23,7 @@ void print_choice(Session& session, const protocol::Choice& choice) {
 
 Result<void> plan(Session& session, const Arguments& arguments) {
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
+  TRY_VOID(check_input_files(ensemble, EnsembleFiles(arguments.get("file", "ensemble.yaml"), arguments)));
   TRY(auto client, Client::open(session, context_name(arguments)));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
   TRY(const auto reply, client.call(protocol::kDeploymentPlan, request));
@@ -63,7 +65,7 @@ Command plan_command() {
           "not,\n"
           "and withdraws the bids: nothing is reserved, and no input is uploaded. The exit code is 1 if a node would "
           "get\n"
-          "no machine.",
+          "no machine, or if an input is missing or cannot be read.",
       .examples = {"nunet plan -f ensemble.yaml"},
       .options = {context_option(), ensemble_option(), any_file_option(), json_option()},
       .action = plan};

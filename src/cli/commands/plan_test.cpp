@@ -1,5 +1,7 @@
 // `nunet plan` and `nunet deployment explain`.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/commands/test_deployments.hpp"
 
@@ -51,6 +53,39 @@ TEST_F(DeployTest, APlanThatLeavesANodeWithoutAMachineFails) {
   requests.clear();
   EXPECT_EQ(nunet({"plan", "-f", file}).code, 1);
   EXPECT_TRUE(requests.empty()) << "what is no ensemble is not sent";
+}
+
+TEST_F(DeployTest, APlanNamesTheInputThatIsMissingOrCannotBeRead) {
+  protocol::DeploymentPlanReply reply;
+  reply.complete = true;
+  always(json::encode(reply));
+  const auto folder = std::filesystem::path(file).parent_path();
+  const auto with_input = [&](const std::string& name) {
+    std::string text(kEnsemble);
+    const std::string type = "    type: task\n";
+    text.insert(text.find(type), "    inputs: [{file: " + name + ", to: in}]\n");
+    (void)write_file(file, text);
+    requests.clear();
+    return nunet({"plan", "-f", file});
+  };
+  const auto missing = with_input("gone.csv");
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("allocations.work.inputs[0].file: "));
+  EXPECT_THAT(missing.err, HasSubstr("gone.csv: No such file"));
+  EXPECT_TRUE(requests.empty()) << "nothing is asked";
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const auto pipe = with_input("pipe");
+  EXPECT_EQ(pipe.code, 1);
+  EXPECT_THAT(pipe.err, HasSubstr("allocations.work.inputs[0].file: "));
+  EXPECT_THAT(pipe.err, HasSubstr("not a regular file"));
+  ASSERT_TRUE(write_file(folder / "data/rows.csv", "1"));
+  EXPECT_EQ(with_input("data/rows.csv").code, 0);
+  EXPECT_EQ(with_input("data").code, 0);
+  ASSERT_FALSE(requests.empty());
+  for (const auto& request : requests) EXPECT_EQ(request.behaviour, "/dms/node/deployment/plan") << "an upload";
+  if (::geteuid() == 0) return;  // may read everything
+  ASSERT_EQ(::chmod((folder / "data/rows.csv").c_str(), 0), 0);
+  EXPECT_THAT(with_input("data").err, HasSubstr("rows.csv cannot be read"));
 }
 
 TEST_F(DeployTest, ADeploymentExplainsWhyItsMachinesWereChosen) {
