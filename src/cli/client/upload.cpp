@@ -22,11 +22,11 @@ namespace {
 constexpr Duration kUploadReport = std::chrono::seconds(2);  ///< between two lines about an upload
 /// Pages in a row that the daemon does not take.
 constexpr int kMaxStuck = 3;
+constexpr std::string_view kTemporary = "inputs";
 
 class Uploader {
  public:
-  Uploader(Session& session, Client& client, fs::path temporary)
-      : session_(session), client_(client), temporary_(std::move(temporary)) {}
+  Uploader(Session& session, Client& client) : session_(session), client_(client) {}
 
   Result<void> send(const std::string& at, jobs::Input& input, const EnsembleFiles& files) {
     const auto found = files.find(input.file);
@@ -64,7 +64,11 @@ class Uploader {
   }
 
   Result<fs::path> archive(const fs::path& path, jobs::Input& input) {
-    const fs::path to = temporary_ / fmt::format("{}.tar", done_.size());
+    if (!temporary_) {
+      TRY(auto made, TemporaryFolder::make(kTemporary));
+      temporary_.emplace(std::move(made));
+    }
+    const fs::path to = temporary_->path() / fmt::format("{}.tar", done_.size());
     std::error_code ignored;
     fs::remove(to, ignored);
     transfer::Packed packed;
@@ -125,7 +129,7 @@ class Uploader {
 
   Session& session_;
   Client& client_;
-  fs::path temporary_;
+  std::optional<TemporaryFolder> temporary_;  ///< for archives
   std::set<std::string> done_;
 };
 
@@ -180,8 +184,8 @@ Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ens
   if (std::ranges::none_of(ensemble.allocations,
                            [&](const auto& entry) { return std::ranges::any_of(entry.second.inputs, has_file); }))
     return {};
-  TRY(const auto temporary, TemporaryFolder::make("inputs"));
-  Uploader uploader(session, client, temporary.path());
+  TemporaryFolder::remove_left(kTemporary);
+  Uploader uploader(session, client);
   return for_each_file(ensemble, [&](const std::string& at, jobs::Input& input) -> Result<void> {
     return uploader.send(at, input, files);
   });

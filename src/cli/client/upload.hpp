@@ -1,7 +1,8 @@
 // Sends the files that an ensemble names as inputs to the daemon, before the ensemble is deployed.
 //
 // Model
-//  1. A file is sent as it is, a folder as a tar archive (transfer/archive.hpp) that is made in the temporary folder.
+//  1. A file is sent as it is, a folder as a tar archive (transfer/archive.hpp) that is made in a temporary folder. One
+//     that a killed command has left is removed by the next that has inputs to send.
 //     The input then names size and SHA-256 of what is sent: the daemon finds it by them.
 //  2. The daemon says where to go on, so an interrupted upload continues and a file that it has already is not sent
 //     again. It is asked once more when it does not take a page.

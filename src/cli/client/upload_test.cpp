@@ -158,6 +158,28 @@ TEST_F(UploadTest, AFolderIsSentAsAnArchive) {
   EXPECT_EQ(read_file(world.home / "again/deep/b", 10).value_or(""), "B");
 }
 
+TEST_F(UploadTest, AFileNeedsNoTemporaryFolderAndWhatAKilledCommandHasLeftIsRemoved) {
+  const char* before = ::getenv("TMPDIR");
+  const std::optional<std::string> restored = before == nullptr ? std::nullopt : std::optional<std::string>(before);
+  const auto left = world.home / "tmp/nunet-inputs-abcdef";
+  ASSERT_TRUE(write_file(left / "0.tar", "packed"));
+  std::filesystem::last_write_time(left, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  ASSERT_TRUE(write_file(folder / "data.bin", "data"));
+  add("data.bin");
+  ::setenv("TMPDIR", (world.home / "tmp").c_str(), 1);
+  EXPECT_TRUE(upload());
+  EXPECT_FALSE(std::filesystem::exists(left));
+  ::setenv("TMPDIR", (world.home / "nothing").c_str(), 1);
+  EXPECT_TRUE(upload());
+  ASSERT_TRUE(write_file(folder / "data/a", "A"));
+  add("data/");
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("set TMPDIR"));
+  if (restored)
+    ::setenv("TMPDIR", restored->c_str(), 1);
+  else
+    ::unsetenv("TMPDIR");
+}
+
 TEST_F(UploadTest, TheSameContentIsSentOnce) {
   ASSERT_TRUE(write_file(folder / "a", "same"));
   ASSERT_TRUE(write_file(folder / "b", "same"));
