@@ -317,12 +317,21 @@ Task<Result<void>> Auction::ask_clock(std::string peer) {
   co_return Result<void>();
 }
 
+/// Why another bid of that peer does not count.
+std::string Auction::why_taken(const std::string& peer) const {
+  if (std::ranges::count(ensemble_.exclude_peers, peer) > 0) return "exclude_peers names it";
+  std::string why = why_excluded_ ? why_excluded_(peer) : std::string();
+  if (!why.empty()) return why;
+  return bidders_.contains(peer) ? "it has bid already, and a machine gets one node"
+                                 : "a request to it has failed a short time ago; it is asked again later";
+}
+
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
   if (!nodes.contains(bid.node_id))
     return fail(Errc::invalid_argument, "it is for node {}, which is not in this round", bid.node_id);
-  if (taken.contains(bid.peer)) return fail(Errc::already_exists, "this peer is excluded or has bid already");
+  if (taken.contains(bid.peer)) return fail(Errc::already_exists, "{}", why_taken(bid.peer));
   const jobs::Node& node = ensemble_.nodes.at(bid.node_id);
   if (!node.peer.empty() && node.peer != bid.peer)
     return fail(Errc::permission_denied, "the node is pinned to {}", node.peer);

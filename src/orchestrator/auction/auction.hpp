@@ -75,6 +75,9 @@ class Auction {
   /// `told` is called after each round of a run that leaves a node without a machine, with what is known of the reason.
   void tell_shortage(std::function<void(std::string)> told) { told_ = std::move(told); }
 
+  /// `why` says why a peer is excluded, so that its bid does not count; empty if it does not know.
+  void explain_exclusions(std::function<std::string(const std::string& peer)> why) { why_excluded_ = std::move(why); }
+
   /// `told` is called after each round of a run.
   void tell_choice(std::function<void(protocol::Choice)> told) { choice_told_ = std::move(told); }
 
@@ -114,6 +117,7 @@ class Auction {
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
+  [[nodiscard]] std::string why_taken(const std::string& peer) const;
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
 
@@ -129,6 +133,7 @@ class Auction {
   Shortage shortage_;            ///< of the last run
   std::set<std::string> asked_;  ///< for their clocks, in the last run
   std::function<void(std::string)> told_;
+  std::function<std::string(const std::string& peer)> why_excluded_;
   Explanation explanation_;  ///< of the last run
   std::function<void(protocol::Choice)> choice_told_;
 };

@@ -213,6 +213,23 @@ TEST_F(AuctionTest, AnExcludedPeerDoesNotCount) {
   EXPECT_EQ(run({}, {small.peer()}).value().at("node").peer, large.peer());
 }
 
+TEST_F(AuctionTest, TheBidOfAPinnedPeerThatIsExcludedIsRefusedWithTheCause) {
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  const auto error = [&] {
+    jobs::Ensemble ensemble = one_task_ensemble(large.peer());
+    change(ensemble);
+    const Result<Candidate> found = w.run(a, auction->run(std::move(ensemble), a.lane().now() + 12s,
+                                                          [this] { return std::set<std::string>{large.peer()}; }));
+    return found ? std::string() : found.error().to_string();
+  };
+  std::string text = error();
+  EXPECT_NE(text.find("1 bid does not count: "), std::string::npos) << text;
+  EXPECT_NE(text.find("a request to it has failed a short time ago"), std::string::npos) << text;
+  auction->explain_exclusions([](const std::string&) { return std::string("its owner has ended work"); });
+  text = error();
+  EXPECT_NE(text.find("its owner has ended work"), std::string::npos) << text;
+}
+
 TEST_F(AuctionTest, ANodeWithoutABidIsAskedForAgain) {
   large.silent_rounds = small.silent_rounds = 1;
   EXPECT_EQ(run().value().at("node").peer, small.peer());

@@ -42,6 +42,21 @@ TEST_F(OwnerEndTest, AReportTellsItToo) {
   EXPECT_EQ(deployment->record().barred, std::vector<std::string>{provider.peer()});
 }
 
+TEST_F(OwnerEndTest, AnUpdateThatNamesThatMachineIsRefusedAtOnceWithTheCause) {
+  run_anywhere(jobs::AllocationType::service, jobs::OnLoss::fast);
+  owner_ends();
+  ASSERT_TRUE(until([&] { return other.runs_now(); }));
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.nodes.at("node").peer = provider.peer();
+  const SteadyTime begun = w.world.now();
+  const Result<void> refused = w.run(a, deployment->update(ensemble));
+  ASSERT_FALSE(refused);
+  EXPECT_LT(w.world.now() - begun, kBidRound);
+  const std::string text = refused.error().to_string();
+  EXPECT_TRUE(text.contains("nodes.node.peer: " + provider.peer() + ": its owner has ended work")) << text;
+  EXPECT_TRUE(other.runs_now());
+}
+
 TEST_F(OwnerEndTest, WorkThatMayRunNowhereElseEndsWithTheReason) {
   provider.features = {"lease"};
   run_task();

@@ -105,6 +105,20 @@ std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& w
   return peers;
 }
 
+std::string why_occupied(const DeploymentRecord& record, const std::string& peer) {
+  if (is_barred(record, peer))
+    return "its owner has ended work of this deployment there, so it is not asked again for this deployment; name "
+           "another machine, or deploy the ensemble anew with `nunet deploy`";
+  for (const auto& [name, node] : record.manifest.nodes)
+    if (node.peer == peer) return fmt::format("it has node {} of this deployment, and a machine has one", name);
+  for (const auto& [id, standby] : record.standbys)
+    if (standby.node.peer == peer)
+      return fmt::format("it stands by for node {} of this deployment", standby.node.primary_node);
+  const bool is_held =
+      std::ranges::any_of(record.superseded, [&](const Superseded& entry) { return entry.peer == peer; });
+  return is_held ? "what it had of this deployment is still to be released there" : "";
+}
+
 bool is_barred(const DeploymentRecord& record, const std::string& peer) {
   return std::ranges::count(record.barred, peer) > 0;
 }

@@ -110,6 +110,8 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
 
 /// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.
 std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted);
+/// Why it is one of occupied(), and what helps; empty if the record does not say.
+[[nodiscard]] std::string why_occupied(const DeploymentRecord& record, const std::string& peer);
 /// Whether the owner of that machine has ended work of this deployment, which therefore does not ask it again.
 bool is_barred(const DeploymentRecord& record, const std::string& peer);
 

@@ -59,10 +59,16 @@ DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) c
   return record;
 }
 
+Result<std::unique_ptr<Auction>> Replacer::open_auction() const {
+  TRY(std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  auction->explain_exclusions([this](const std::string& peer) { return why_occupied(parts_.record.get(), peer); });
+  return auction;
+}
+
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
                                           std::set<std::string> moving) {
   const Mutex::Lock lock = co_await bidding_.lock();
-  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  CO_TRY(const std::unique_ptr<Auction> auction, open_auction());
   std::set<std::string> pinned;
   const auto excluded = [this, &wanted, &pinned, &moving] {
     std::set<std::string> peers = occupied(record_without(moving), wanted);
@@ -100,7 +106,7 @@ void Replacer::keep_choice(Auction& auction, std::set<std::string> nodes) {
 
 Task<Result<Candidate>> Replacer::find_standby(jobs::Ensemble part) {
   const Mutex::Lock lock = co_await bidding_.lock();
-  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  CO_TRY(const std::unique_ptr<Auction> auction, open_auction());
   const Auction::Peers excluded = [this] {
     std::set<std::string> peers = occupied(parts_.record.get(), {});
     peers.merge(backoff_.excluded(parts_.now()));
@@ -181,7 +187,7 @@ Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
   std::string_view why = "the update moves it";
   DeploymentRecord updated = before;
   apply_update(updated, wanted);
-  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  CO_TRY(const std::unique_ptr<Auction> auction, open_auction());
   if (!growing.empty()) {
     jobs::Ensemble part = part_of(updated, unplaced_of(updated, growing));
     for (auto& [name, node] : part.nodes) node.peer = before.manifest.nodes.at(name).peer;

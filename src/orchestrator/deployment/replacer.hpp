@@ -112,6 +112,7 @@ class Replacer {
   [[nodiscard]] std::set<std::string> sought() const;
   /// What has no machine, and all of what is sought.
   [[nodiscard]] Unplaced all_wanted() const;
+  [[nodiscard]] Result<std::unique_ptr<Auction>> open_auction() const;
   /// What the auction says of these nodes is kept as the reasons of their choice.
   void keep_choice(Auction& auction, std::set<std::string> nodes);
   /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.

@@ -88,9 +88,13 @@ std::set<std::string> growing_nodes(const DeploymentRecord& record, const jobs::
 }
 
 Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  const auto goes_on = [&](const std::string& allocation) { return !is_over(record, allocation); };
   for (const auto& [name, node] : wanted.nodes) {
     const auto before = record.ensemble.nodes.find(name);
     const auto placed = record.manifest.nodes.find(name);
+    const bool is_there = placed != record.manifest.nodes.end() && placed->second.peer == node.peer;
+    if (!is_there && is_barred(record, node.peer) && std::ranges::any_of(node.allocations, goes_on))
+      return fail(Errc::invalid_argument, "nodes.{}.peer: {}: {}", name, node.peer, why_occupied(record, node.peer));
     if (before == record.ensemble.nodes.end() || placed == record.manifest.nodes.end()) continue;
     if (requested_lease(before->second) != requested_lease(node) && !must_move(wanted, node, placed->second))
       return fail(Errc::invalid_argument,

@@ -56,6 +56,22 @@ TEST_F(UpdateTest, TheLeaseOfANodeChangesOnlyWhereItIsPlacedAnew) {
   EXPECT_TRUE(check_update(record, wanted)) << "it has no machine now";
 }
 
+TEST_F(UpdateTest, AMachineWhoseOwnerHasEndedWorkIsRefusedWithTheCauseAndWhatHelps) {
+  record.barred = {"p-left", "p-barred"};
+  jobs::Ensemble wanted = ensemble();
+  EXPECT_TRUE(check_update(record, wanted));
+  wanted.nodes.at("left").peer = "p-left";
+  EXPECT_TRUE(check_update(record, wanted)) << "it is there";
+  wanted.nodes.at("right").peer = "p-barred";
+  const std::string error = check_update(record, wanted).error().message();
+  EXPECT_TRUE(error.starts_with("nodes.right.peer: p-barred: its owner has ended work of this deployment there"))
+      << error;
+  EXPECT_TRUE(error.contains("name another machine, or deploy the ensemble anew")) << error;
+  entry("job").status = AllocationStatus::completed;
+  entry("job").collected = true;
+  EXPECT_TRUE(check_update(record, wanted)) << "nothing is to run there";
+}
+
 TEST_F(UpdateTest, ANodeGrowsIfItAsksForMoreAndSomethingThatRunsIsStoppedForIt) {
   using Change = std::function<void(jobs::Ensemble&)>;
   const std::set<std::string> left = {"left"};
