@@ -27,8 +27,10 @@
 // 0.5.x.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "actor/handle.hpp"
@@ -159,6 +161,7 @@ struct StartRequest {
   std::string subnet_ip;
   std::string gateway_ip;
   PortMapping port_mapping;
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() {
     using R = StartRequest;
     return std::tuple(json::field("SubnetIP", &R::subnet_ip), json::field("GatewayIP", &R::gateway_ip),

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/unknown.hpp"
 #include "encoding/unset.hpp"
 #include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/work_path.hpp"
@@ -138,28 +139,36 @@ Result<void> check_resource_members(const json::Object* owner, std::string_view 
   return json::refuse_set(object_in(owner, "Resources"), fmt::format("{}Resources.", at), "gpu", kNotHere);
 }
 
+/// What nothing here reads, whoever has added it to the message.
+template <class Request>
+Result<void> check_unknown(const json::Value& request) {
+  const std::string found = json::first_unknown<Request>(request);
+  if (found.empty()) return {};
+  return fail(Errc::unsupported, "{}: unknown member, {}", found, kNotHere);
+}
+
 }  // namespace
 
 Result<void> check_members(BytesView allocate_request) {
   constexpr std::array<std::string_view, 4> kNotHonoured = {"Keys", "Volume", "Volumes", "Contracts"};
   if (allocate_request.empty()) return {};
   TRY(const json::Value request, json::parse(as_text(allocate_request)));
-  const json::Object* allocations = object_in(request.if_object(), "Allocations");
-  if (allocations == nullptr) return {};
-  for (const auto& [name, allocation] : *allocations) {
-    const std::string at =
-        fmt::format("{}: ", std::string_view(name.data(), std::min<std::size_t>(name.size(), kMaxId)));
-    for (const std::string_view member : kNotHonoured)
-      TRY_VOID(json::refuse_set(allocation.if_object(), at, member, kNotHere));
-    TRY_VOID(check_resource_members(allocation.if_object(), at));
-  }
-  return {};
+  if (const json::Object* allocations = object_in(request.if_object(), "Allocations"))
+    for (const auto& [name, allocation] : *allocations) {
+      const std::string at =
+          fmt::format("{}: ", std::string_view(name.data(), std::min<std::size_t>(name.size(), kMaxId)));
+      for (const std::string_view member : kNotHonoured)
+        TRY_VOID(json::refuse_set(allocation.if_object(), at, member, kNotHere));
+      TRY_VOID(check_resource_members(allocation.if_object(), at));
+    }
+  return check_unknown<protocol::AllocateRequest>(request);
 }
 
 Result<void> check_commit_members(BytesView commit_request) {
   if (commit_request.empty()) return {};
   TRY(const json::Value request, json::parse(as_text(commit_request)));
-  return check_resource_members(request.if_object(), "");
+  TRY_VOID(check_resource_members(request.if_object(), ""));
+  return check_unknown<protocol::CommitRequest>(request);
 }
 
 Result<void> check_start(const protocol::StartRequest& request) {

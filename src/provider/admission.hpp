@@ -26,7 +26,8 @@ Result<void> check_no_gpus(const capability::Resources& resources);
 /// See kMaxConfig.
 Result<void> check_config_size(const protocol::AllocationConfig& config);
 Result<void> check_config(const protocol::AllocationConfig& config);
-/// Of the whole request, with the members of DMS 0.5.x and of its ensembles that no type here has.
+/// Of the whole request: members that are set and that no type here has, whether DMS 0.5.x, its ensembles or anything
+/// else has them.
 Result<void> check_members(BytesView allocate_request);
 /// The same of a commit.
 Result<void> check_commit_members(BytesView commit_request);

@@ -175,6 +175,22 @@ TEST(Admission, MembersThatOnlyOtherImplementationsHaveAreRefusedByName) {
   EXPECT_FALSE(check("{"));
 }
 
+TEST(Admission, MembersThatNothingHereReadsAreRefusedByNameIfTheyAreSet) {
+  const auto refusal_of = [](Result<void> checked) { return checked ? std::string() : checked.error().message(); };
+  const auto allocate = [&](std::string_view text) { return refusal_of(check_members(to_bytes(text))); };
+  const std::string why = ": unknown member, not supported by this provider";
+  EXPECT_EQ(allocate(R"({"EnsembleID": "e", "Priority": 5})"), "Priority" + why);
+  EXPECT_EQ(allocate(R"({"Allocations": {"a": {"Type": "task", "Runtime": "fast"}}})"), "Allocations.a.Runtime" + why);
+  EXPECT_EQ(allocate(R"({"Allocations": {"a": {"Execution": {"type": "null", "policy": "x"}}}})"),
+            "Allocations.a.Execution.policy" + why);
+  EXPECT_EQ(allocate(R"({"Allocations": {"a": {"Resources": {"npu": {"count": 1}}}}})"),
+            "Allocations.a.Resources.npu" + why);
+  EXPECT_EQ(allocate(R"({"priority": 0, "Allocations": {"a": {"Runtime": "", "Execution": {"policy": null}}}})"), "")
+      << "they ask for nothing";
+  EXPECT_EQ(refusal_of(check_commit_members(to_bytes(R"({"EnsembleID": "e", "Burst": true})"))), "Burst" + why);
+  EXPECT_EQ(refusal_of(check_commit_members(to_bytes(R"({"EnsembleID": "e", "Burst": false})"))), "");
+}
+
 TEST(Admission, AStartWithASubnetOrPortsIsRefused) {
   EXPECT_TRUE(check_start({}));
   EXPECT_FALSE(check_start({.subnet_ip = "10.0.0.2"}));
