@@ -32,7 +32,9 @@ demo:      ## five machines in three regions, a data task, a service that moves;
 	@scripts/demo.py
 
 bench:     ## figures and ratios, also as JSON in build/bench
-	@$(SETUP) build bench
+	@$(SETUP) build run bench
+	@cmake --preset release >/dev/null
+	@cmake --build build --target nunet testnet_link
 	@cmake --preset bench >/dev/null
 	@cmake --build build/bench-build
 	@scripts/run_bench.py --build build/bench-build
