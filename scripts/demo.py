@@ -4,7 +4,8 @@
 A text is counted by two machines and the counts are joined by a third. Then a service with a health check runs; the machine that
 serves dies, and another one serves. Every line that begins with `name$` is a command as the user of that host would type it, and is
 executed. Where network namespaces can be used, the hosts have networks of their own, with the delays of scripts/demo.yaml between
-them; elsewhere they share the loopback and have different ports.
+them; elsewhere they share the loopback and have different ports. Work runs in containers where a Docker engine answers
+(demo_docker.py), else in the sandbox of the provider.
 """
 
 import concurrent.futures
@@ -20,7 +21,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/lib")]
 
-import testnet  # noqa: E402  (its folder is only known now)
+import demo_docker  # noqa: E402  (its folder is only known now)
+import testnet  # noqa: E402
 from nunet_cluster import PASSPHRASE, ClusterError, port_is_free, processes_of, wait_for  # noqa: E402
 from probes import sandbox_obstacle  # noqa: E402
 from testnet.removal import namespaces_of  # noqa: E402
@@ -84,7 +86,9 @@ allocations:
     type: service
     resources: {cpu: {cores: 0.25}, ram: {size: 64MiB}, disk: {size: 16MiB}}
     healthcheck: {type: command, exec: [test, -s, beat], interval: 1s}
-    execution: {type: sandbox, cmd: [sh, -c, "while sleep 0.2; do date +%T | tee beat; done"]}
+    execution:
+      type: sandbox
+      cmd: [sh, -c, "while sleep 0.2; do date +%T | tee beat; done"]
 nodes:
   anywhere: {allocations: [clock], on_loss: fast, lease: 10s}
 """
@@ -143,7 +147,7 @@ def others(first, hosts):
 # --- the network
 
 
-def initialise(user, providers):
+def initialise(user, providers, engine):
     heading("Each host: keys, trust in its user, a share of the machine")
     type_(user, "nunet init --no-onboard")
 
@@ -159,6 +163,8 @@ def initialise(user, providers):
         execute(host, 'nunet config set p2p.bootstrap_peers ""')
         if host.rest_port != 9999:
             execute(host, f"nunet config set rest.port {host.rest_port}")
+        if not engine.obstacle and engine.socket != demo_docker.STANDARD_SOCKET:
+            execute(host, f"nunet config set executor.docker_socket {engine.socket}")
     configure(user, lambda host, line: type_(host, line, show=False))
     everywhere(lambda host: configure(host, run), providers)
     others(user, [user, *providers])
@@ -199,7 +205,9 @@ def join(user, providers):
 # --- the work
 
 
-def write(host, name, text):
+def write(host, name, text, engine):
+    """Of an ensemble of sandboxes; one of containers where there is an engine."""
+    text = text if engine.obstacle else demo_docker.of_docker(text)
     (host.home / name).write_text(text)
     prompt(host, f"cat {name}")
     say(text.rstrip())
@@ -214,7 +222,7 @@ def machines_of(user, deployment):
     return {name: known["peer"] for name, known in user.deployment(deployment)["Allocations"].items()}
 
 
-def count_words(user, names):
+def count_words(user, names, engine):
     texts = sorted(path for path in LICENCES.iterdir() if path.is_file() and not path.is_symlink())
     heading(f"A data task: the words of {len(texts)} licences, counted by two machines")
     words = 0
@@ -223,7 +231,7 @@ def count_words(user, names):
         words += len(re.findall(rb"[A-Za-z]+", text))
         (user.home / name).write_bytes(text)
         prompt(user, f"cat {' '.join(path.name for path in half)} > {name}")
-    write(user, "count.yaml", MAP)
+    write(user, "count.yaml", MAP, engine)
     begin = time.monotonic()
     counting = deploy(user, "count.yaml", names)
     type_(user, f"nunet deployment explain {counting}", names)
@@ -232,7 +240,7 @@ def count_words(user, names):
 
     heading("A third machine joins the counts")
     counted = sorted(set(machines_of(user, counting).values()))
-    write(user, "join.yaml", REDUCE % ", ".join(counted))
+    write(user, "join.yaml", REDUCE % ", ".join(counted), engine)
     joining = deploy(user, "join.yaml", names)
     type_(user, f"nunet deployment results {joining} join")
     seconds = time.monotonic() - begin
@@ -244,15 +252,17 @@ def count_words(user, names):
     return [counting, joining]
 
 
-def serve(network, user, names):
+def serve(network, user, names, engine):
     heading("A service with a health check; then its machine dies")
-    write(user, "clock.yaml", SERVICE)
+    write(user, "clock.yaml", SERVICE, engine)
     type_(user, "nunet plan -f clock.yaml", names)
     deployment = deploy(user, "clock.yaml", names)
     first = machines_of(user, deployment)["clock"]
 
     prompt(network.hosts[names[first]], paint("31", "the power fails: every process of the machine ends, its link is silent"))
     network.kill(names[first])
+    if not engine.obstacle:
+        engine.kill(first)
     begin = time.monotonic()
 
     def moved():
@@ -282,27 +292,29 @@ def clean_up(network, user, providers, deployment, dead, ended, names):
         prompt(host, "kill %1")
 
 
-def leftovers(network):
-    found = [f"process {pid}: {line}" for pid, line in processes_of(network.folder)]
+def leftovers(network, engine):
+    found = [] if engine.obstacle else [f"container {container}" for container in engine.containers()]
+    found += [f"process {pid}: {line}" for pid, line in processes_of(network.folder)]
     found += [f"network namespace {name}" for name in namespaces_of(network.folder)]
     if network.mode == "loopback":
         found += [f"port {host.p2p_port} of {host.name}" for host in network.hosts.values() if not port_is_free(host.p2p_port)]
     return found + ([f"folder {network.folder}"] if network.folder.exists() else [])
 
 
-def demonstrate(network):
+def demonstrate(network, engine):
     user, *providers = network.hosts.values()
     regions = ", ".join(f"{host.name} in {host.plan.region}" for host in providers)
     heading("A network of five hosts")
     say(f"{user.name} has work and is in {user.plan.region}; {regions} lend machines.")
+    say(f"Work runs in {f'sandboxes: {engine.obstacle}' if engine.obstacle else f'containers of the Docker engine on {engine.socket}'}.")
     for missing in network.missing:
         say(missing)
-    initialise(user, providers)
+    initialise(user, providers, engine)
     accept(user, providers)
     join(user, providers)
     names = {host.peer_id(): host.name for host in [user, *providers]}
-    ended = count_words(user, names)
-    deployment, dead = serve(network, user, names)
+    ended = count_words(user, names, engine)
+    deployment, dead = serve(network, user, names, engine)
     clean_up(network, user, providers, deployment, dead, ended, names)
 
 
@@ -326,26 +338,28 @@ def enter_mounted_root(obstacle):
 
 def main():
     begin = time.monotonic()
-    if obstacle := sandbox_obstacle():
-        if (status := enter_mounted_root(obstacle)) is not None:
-            return status
-        print(f"The demonstration runs its work in the sandbox executor, which cannot work here: {obstacle}.\n"
-              "In a chroot, make the root a mount point first: mount --bind DIR DIR && chroot DIR", file=sys.stderr)
-        return 1
     os.environ["DMS_PASSPHRASE"] = PASSPHRASE
     try:
-        with tempfile.TemporaryDirectory(prefix="nunet-demo-") as state:
+        with tempfile.TemporaryDirectory(prefix="nunet-demo-") as state, demo_docker.Engine() as engine:
+            engine.check_folder(pathlib.Path(state))
+            if engine.obstacle and (obstacle := sandbox_obstacle()):
+                if (status := enter_mounted_root(obstacle)) is not None:
+                    return status
+                print("The demonstration runs its work in containers or in sandboxes, which both cannot work here:\n"
+                      f"{engine.obstacle}; {obstacle}.\n"
+                      "In a chroot, make the root a mount point first: mount --bind DIR DIR && chroot DIR", file=sys.stderr)
+                return 1
             network = testnet.Network(ROOT / "scripts/demo.yaml", state=state, daemons=False)
             with network:
-                demonstrate(network)
-            left = leftovers(network)
-    except (ClusterError, testnet.DescriptionError) as error:
+                demonstrate(network, engine)
+            left = leftovers(network, engine)
+    except (ClusterError, demo_docker.EngineError, testnet.DescriptionError) as error:
         print(f"\n{paint('31', 'The demonstration failed')}: {error}", file=sys.stderr)
         return 1
     if left:
         print("Left behind: " + ", ".join(left), file=sys.stderr)
         return 1
-    say("Nothing is left behind: no process, no port, no namespace, no file.")
+    say("Nothing is left behind: no process, no container, no port, no namespace, no file.")
     print(f"\nThe whole demonstration took {time.monotonic() - begin:.0f} s.")
     return 0
 

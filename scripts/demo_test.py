@@ -1,4 +1,4 @@
-"""Tests of the probes by which the demonstration and the functional tests check what a machine supports."""
+"""Tests of the probes by which the demonstration and the functional tests check what a machine supports, and of its containers."""
 
 import os
 import pathlib
@@ -8,8 +8,13 @@ import tempfile
 import unittest
 from unittest import mock
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
+import yaml
 
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests/lib")]
+
+import demo  # noqa: E402
+import demo_docker  # noqa: E402
 import probes  # noqa: E402
 
 
@@ -49,6 +54,21 @@ class Probes(unittest.TestCase):
     def test_a_sandbox_that_cannot_be_made_says_why(self):
         fake_programs(self.folder, bwrap="echo 'bwrap: Failed to make / slave: Invalid argument' >&2; exit 1")
         self.assertIn("Failed to make / slave", probes.sandbox_obstacle())
+
+
+class Containers(unittest.TestCase):
+    def test_every_ensemble_can_run_in_containers(self):
+        for text in (demo.MAP, demo.REDUCE % "peer", demo.SERVICE):
+            sandboxes, containers = yaml.safe_load(text)["allocations"], yaml.safe_load(demo_docker.of_docker(text))["allocations"]
+            self.assertEqual(list(sandboxes), list(containers))
+            for name, allocation in containers.items():
+                execution = {"type": "docker", "image": demo_docker.IMAGE, "cmd": sandboxes[name]["execution"]["cmd"]}
+                self.assertEqual(allocation, sandboxes[name] | {"executor": "docker", "execution": execution})
+
+    def test_without_an_engine_it_says_so(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"DOCKER_HOST": f"unix://{folder}/none"}):
+            with demo_docker.Engine() as engine:
+                self.assertRegex(engine.obstacle, f"no Docker engine answers on {folder}/none")
 
 
 if __name__ == "__main__":
