@@ -224,7 +224,7 @@ TEST_P(ActorTest, OnlyTheActorItselfIsExempt) {
   envelope.from = b.root->handle();
   envelope.from.address.host = a.root->handle().address.host;
   envelope.nonce = 1;
-  envelope.signature = *a.key.sign(envelope.signed_bytes());
+  envelope.signature = *a.key.sign(as_bytes(envelope.signed_text()));
   w.inject(a, b, envelope);
   EXPECT_TRUE(received->empty());
   EXPECT_EQ(refused(b, Refusal::bad_signature), 1u);

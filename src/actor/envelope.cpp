@@ -37,23 +37,27 @@ Result<Envelope> Envelope::decode(BytesView json) {
 
 Bytes Envelope::encode() const { return to_bytes(json::encode(*this)); }
 
-Bytes Envelope::signed_bytes() const {
-  Envelope unsigned_copy = *this;
-  unsigned_copy.signature.clear();
-  return to_bytes(std::string(kSignaturePrefix) + json::encode(unsigned_copy));
+std::string Envelope::signed_text() const {
+  json::Writer writer{std::string(kSignaturePrefix)};
+  const auto write = [&]<class M>(const json::Field<Envelope, M>& field) {
+    if (field.name != "sig") json::write_member(writer, field.name, this->*field.member, field.omit);
+  };
+  writer.begin_object();
+  std::apply([&](const auto&... fields) { (write(fields), ...); }, json_fields());
+  return writer.end_object().take();
 }
 
 Result<void> Envelope::sign(const crypto::PrivateKey& key) {
   if (from.id != Id::from(key.public_key()))
     return fail(Errc::bad_sender, "cannot sign for actor {}: the key belongs to another actor", from.id.to_string());
-  TRY(signature, key.sign(signed_bytes()));
+  TRY(signature, key.sign(as_bytes(signed_text())));
   return {};
 }
 
 Result<void> Envelope::verify(UnixTime now) const {
   if (expired(now)) return fail(Errc::expired, "the envelope expired {} ms ago", (now - expiry()) / Duration(1ms));
   TRY(crypto::PublicKey key, from.id.public_key());
-  if (!key.verify(signed_bytes(), signature))
+  if (!key.verify(as_bytes(signed_text()), signature))
     return fail(Errc::bad_signature, "the signature is not one of actor {} over this envelope", from.id.to_string());
   return {};
 }

@@ -59,7 +59,7 @@ struct Envelope {
   [[nodiscard]] bool lives_too_long(UnixTime now) const { return options.expires > (now + kMaxLifetime).nanos; }
   [[nodiscard]] UnixTime expiry() const { return {options.expires}; }
 
-  [[nodiscard]] Bytes signed_bytes() const;
+  [[nodiscard]] std::string signed_text() const;
   /// Errc::bad_sender if `key` is not that of `from.id`.
   Result<void> sign(const crypto::PrivateKey& key);
   /// Errc::expired, crypto::Errc::bad_key or Errc::bad_signature.

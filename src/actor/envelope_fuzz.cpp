@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto again = actor::Envelope::decode(once);
   // Escapes may make the encoded form exceed the limit.
   if (!again) return 0;
-  if (again->encode() != once || again->signed_bytes() != envelope->signed_bytes()) std::abort();
+  if (again->encode() != once || again->signed_text() != envelope->signed_text()) std::abort();
   if (again->is_broadcast() != envelope->is_broadcast()) std::abort();
   (void)envelope->verify({0});
   return 0;

@@ -263,7 +263,7 @@ TEST_P(Refused, AWrongSignature) {
 
 TEST_P(Refused, AnotherKeysSignature) {
   Envelope envelope = signed_message(a, b, kHello);
-  envelope.signature = *b.key.sign(envelope.signed_bytes());
+  envelope.signature = *b.key.sign(as_bytes(envelope.signed_text()));
   w.inject(a, b, envelope);
   expect(Refusal::bad_signature);
 }

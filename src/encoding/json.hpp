@@ -63,6 +63,8 @@ Result<Value> parse(std::string_view text, Limits limits = {});
 /// Appends compact JSON to a string; it places the commas.
 class Writer {
  public:
+  Writer() = default;
+  explicit Writer(std::string before) : out_(std::move(before)) {}
   Writer& begin_object() { return open('{'); }
   Writer& end_object() { return close('}'); }
   Writer& begin_array() { return open('['); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace dms {
@@ -70,7 +71,7 @@ const Alphabet& alphabet_of(Base base) { return kAlphabets[static_cast<std::size
 /// Digits in the smallest run of whole bytes that padding fills up: 8 of base32, 4 of base64.
 constexpr std::size_t group_digits(unsigned bits) { return bits == 4 ? 2 : bits == 6 ? 4 : 8; }
 
-// Base64 carries pages of files, so its whole groups of three bytes are taken at once.
+// Base64 carries pages of files, so its whole groups of three bytes are taken at once, two by two.
 
 using Pairs = std::array<std::array<char, 2>, 4096>;
 
@@ -82,36 +83,74 @@ constexpr Pairs pairs_of(std::string_view digits) {
 constexpr Pairs kBase64Pairs = pairs_of(kBase64Digits);
 constexpr Pairs kBase64UrlPairs = pairs_of(kBase64UrlDigits);
 
-std::string encode_base64(const Alphabet& alphabet, BytesView bytes) {
+std::size_t base64_size(const Alphabet& alphabet, std::size_t bytes) {
+  return alphabet.padded ? (bytes + 2) / 3 * 4 : (bytes * 4 + 2) / 3;
+}
+
+/// Writes base64_size() digits.
+void write_base64(const Alphabet& alphabet, BytesView bytes, char* to) {
   const Pairs& pairs = alphabet.digits == kBase64Digits ? kBase64Pairs : kBase64UrlPairs;
-  std::string text((bytes.size() + 2) / 3 * 4, '=');
-  char* to = text.data();
   const auto byte = [&](std::size_t i) { return std::uint32_t{bytes[i]}; };
+  const auto write = [&](std::uint64_t pair, std::size_t at) { std::memcpy(to + at, pairs[pair & 4095].data(), 2); };
   std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 6, to += 8) {
+    std::uint64_t groups = 0;
+    std::memcpy(&groups, bytes.data() + i, 8);
+    if constexpr (std::endian::native == std::endian::little) groups = std::byteswap(groups);
+    write(groups >> 52, 0);
+    write(groups >> 40, 2);
+    write(groups >> 28, 4);
+    write(groups >> 16, 6);
+  }
   for (; i + 3 <= bytes.size(); i += 3, to += 4) {
     const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    std::memcpy(to, pairs[group >> 12].data(), 2);
-    std::memcpy(to + 2, pairs[group & 4095].data(), 2);
+    write(group >> 12, 0);
+    write(group, 2);
   }
-  if (const std::size_t left = bytes.size() - i; left > 0) {
-    const std::uint32_t group = byte(i) << 16 | (left == 2 ? byte(i + 1) << 8 : 0);
-    std::memcpy(to, pairs[group >> 12].data(), 2);
-    to += 2;
-    if (left == 2) *to++ = alphabet.digits[group >> 6 & 63];
-  }
-  if (!alphabet.padded) text.resize(static_cast<std::size_t>(to - text.data()));
-  return text;
+  const std::size_t left = bytes.size() - i;
+  if (left == 0) return;
+  const std::uint32_t group = byte(i) << 16 | (left == 2 ? byte(i + 1) << 8 : 0);
+  write(group >> 12, 0);
+  to += 2;
+  if (left == 2) *to++ = alphabet.digits[group >> 6 & 63];
+  if (alphabet.padded) std::memset(to, '=', 3 - left);
 }
+
+void append_base64(std::string& text, const Alphabet& alphabet, BytesView bytes) {
+  const std::size_t before = text.size();
+  const std::size_t after = before + base64_size(alphabet, bytes.size());
+  text.resize_and_overwrite(after, [&](char* buffer, std::size_t) {  // GCC 12 passes the capacity as the size
+    write_base64(alphabet, bytes, buffer + before);
+    return after;
+  });
+}
+
+/// What each byte is as the first to fourth digit of a group; kNoDigit if it is none.
+using Places = std::array<std::array<std::uint32_t, 256>, 4>;
+constexpr std::uint32_t kNoDigit = 1U << 24;
+
+constexpr Places places_of(std::string_view digits) {
+  Places places{};
+  for (auto& place : places) place.fill(kNoDigit);
+  for (std::size_t i = 0; i < digits.size(); ++i)
+    for (std::size_t place = 0; place < places.size(); ++place)
+      places[place][static_cast<std::uint8_t>(digits[i])] = static_cast<std::uint32_t>(i) << (18 - 6 * place);
+  return places;
+}
+constexpr Places kBase64Places = places_of(kBase64Digits);
+constexpr Places kBase64UrlPlaces = places_of(kBase64UrlDigits);
 
 /// The bytes of the whole groups before the first that has another character; how many digits those are.
 std::size_t decode_base64_groups(const Alphabet& alphabet, std::string_view text, Bytes& bytes) {
-  const auto value = [&](std::size_t i) { return int{alphabet.value[static_cast<std::uint8_t>(text[i])]}; };
+  const Places& places = alphabet.digits == kBase64Digits ? kBase64Places : kBase64UrlPlaces;
   bytes.resize(text.size() / 4 * 3);
+  const auto* from = reinterpret_cast<const std::uint8_t*>(text.data());
   std::uint8_t* to = bytes.data();
   std::size_t i = 0;
   for (; i + 4 <= text.size(); i += 4, to += 3) {
-    const int group = value(i) << 18 | value(i + 1) << 12 | value(i + 2) << 6 | value(i + 3);
-    if (group < 0) break;  // as one of the four
+    const std::uint32_t group =
+        places[0][from[i]] | places[1][from[i + 1]] | places[2][from[i + 2]] | places[3][from[i + 3]];
+    if (group >= kNoDigit) break;
     to[0] = static_cast<std::uint8_t>(group >> 16);
     to[1] = static_cast<std::uint8_t>(group >> 8);
     to[2] = static_cast<std::uint8_t>(group);
@@ -121,7 +160,6 @@ std::size_t decode_base64_groups(const Alphabet& alphabet, std::string_view text
 }
 
 std::string encode_bits(const Alphabet& alphabet, BytesView bytes) {
-  if (alphabet.bits == 6) return encode_base64(alphabet, bytes);
   std::string text;
   const std::size_t group = group_digits(alphabet.bits);
   text.reserve((bytes.size() * 8 / alphabet.bits + group) / group * group);
@@ -240,8 +278,14 @@ std::optional<Base> base_named(std::string_view name) {
 
 std::string encode(Base base, BytesView bytes) {
   const Alphabet& alphabet = alphabet_of(base);
-  return alphabet.bits == 0 ? encode_radix(alphabet, bytes) : encode_bits(alphabet, bytes);
+  if (alphabet.bits == 0) return encode_radix(alphabet, bytes);
+  if (alphabet.bits != 6) return encode_bits(alphabet, bytes);
+  std::string text;
+  append_base64(text, alphabet, bytes);
+  return text;
 }
+
+void append_base64(std::string& text, BytesView bytes) { append_base64(text, alphabet_of(Base::base64), bytes); }
 
 Result<Bytes> decode(Base base, std::string_view text, std::size_t max_text) {
   const Alphabet& alphabet = alphabet_of(base);

@@ -69,6 +69,8 @@ inline Result<Bytes> base32_decode(std::string_view text) { return decode(Base::
 [[nodiscard]] inline std::string base58btc_encode(BytesView bytes) { return encode(Base::base58btc, bytes); }
 inline Result<Bytes> base58btc_decode(std::string_view text) { return decode(Base::base58btc, text); }
 [[nodiscard]] inline std::string base64_encode(BytesView bytes) { return encode(Base::base64, bytes); }
+/// Appends what base64_encode() returns.
+void append_base64(std::string& text, BytesView bytes);
 inline Result<Bytes> base64_decode(std::string_view text) { return decode(Base::base64, text); }
 
 /// The text with its multibase prefix in front.

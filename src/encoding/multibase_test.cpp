@@ -74,6 +74,9 @@ RC_GTEST_PROP(Multibase, Base64IsThatOfTheStandardInEveryLength, (const Bytes& b
   padded.append((4 - padded.size() % 4) % 4, '=');
   RC_ASSERT(encode(Base::base64, bytes) == padded);
   RC_ASSERT(*decode(Base::base64, padded) == bytes);
+  std::string behind = "text";
+  append_base64(behind, bytes);
+  RC_ASSERT(behind == "text" + padded);
   digits.replace(62, 2, "-_");
   RC_ASSERT(encode(Base::base64url, bytes) == slow_base64(bytes, digits));
   RC_ASSERT(*decode(Base::base64url, slow_base64(bytes, digits)) == bytes);
