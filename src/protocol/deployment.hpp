@@ -324,7 +324,7 @@ struct DeploymentLogsRequest {
   std::string stream;  ///< "stdout", "stderr", "previous:" and one of these for the run before, "result:<name>"
   std::uint64_t offset = 0;
   std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
-  bool local = false;           ///< of a result: the caller can fetch pages from the REST API of this node
+  bool local = false;           ///< the caller can fetch pages from the REST API of this node
   static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() {
     using R = DeploymentLogsRequest;
@@ -339,7 +339,8 @@ struct DeploymentLogsReply : LogPage {
   std::string error;
   std::string digest;   ///< of a result: SHA-256 of all of it, in hex
   bool folder = false;  ///< a result that is a tar archive of a folder
-  std::string ticket;   ///< for pages of all of it, if they were asked for (transfer/local_pages.hpp)
+  /// For pages of all of it, if they were asked for (transfer/local_pages.hpp); of output, if more of it is there.
+  std::string ticket;
   static constexpr auto json_fields() {
     using R = DeploymentLogsReply;
     constexpr auto omit = json::omit_empty;

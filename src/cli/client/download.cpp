@@ -28,12 +28,6 @@ Result<void> receive(Session& session, OutputStream& stream, transfer::PartFile&
     if (piece.missing > 0) return fail(Errc::failed, "{} bytes of it are missing at the daemon", piece.missing);
     TRY_VOID(part.append(piece.data));
     if (options.on_progress) options.on_progress(part.size(), stream.total());
-    for (;;) {
-      TRY(const Bytes more, stream.next_raw());
-      if (more.empty()) break;
-      TRY_VOID(part.append(more));
-      if (options.on_progress) options.on_progress(part.size(), stream.total());
-    }
     if (!piece.data.empty()) {
       waited = {};
       continue;

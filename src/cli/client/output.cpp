@@ -20,6 +20,7 @@ Result<protocol::DeploymentLogsReply> OutputStream::ask() {
 Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, std::uint64_t max_bytes) {
   request_.offset = offset;
   request_.max_bytes = max_bytes;
+  request_.local = is_raw_ && max_bytes == 0;
   TRY(auto reply, ask());
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation(), reply.error);
   if (!reply.written_to.empty() && reply.total_size == 0 && !reply.eof)
@@ -37,14 +38,16 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
   incomplete_ = reply.incomplete;
   digest_ = reply.digest;
   folder_ = reply.folder;
-  ticket_ = reply.ticket;
   if (run_.empty()) run_ = reply.incarnation;
   return reply;
 }
 
 Result<OutputStream::Piece> OutputStream::next() {
-  auto reply = page(position_, 0);
   Piece piece;
+  TRY(piece.data, next_raw());
+  if (!piece.data.empty()) return piece;
+  ticket_.clear();
+  auto reply = page(position_, 0);
   if (reply && is_past(*reply)) return piece;
   // A daemon may refuse to read behind the end of a new run.
   const bool another = reply && is_new_run(*reply);
@@ -71,6 +74,7 @@ Result<OutputStream::Piece> OutputStream::next() {
     position_ = start + reply->data.size();
   }
   piece.data = std::move(reply->data);
+  ticket_ = std::move(reply->ticket);
   return piece;
 }
 
@@ -79,9 +83,7 @@ Result<Bytes> OutputStream::next_raw() {
   auto data = client_.read_page(ticket_, position_);
   if (!data && data.error().is(dms::Errc::cancelled)) return data;
   if (!data || data->size() > total_ - position_) {
-    // next() says what is wrong, and goes on without.
-    ticket_.clear();
-    request_.local = false;
+    is_raw_ = false;
     return Bytes();
   }
   position_ += data->size();
@@ -89,7 +91,6 @@ Result<Bytes> OutputStream::next_raw() {
 }
 
 Result<bool> OutputStream::probe_folder() {
-  request_.local = true;
   TRY([[maybe_unused]] const auto first, page(0, 1));
   return folder_;
 }

@@ -9,7 +9,10 @@
 //     become shorter, is not taken: reading starts again at the first byte of the new run. A run that was read before
 //     the present one is never gone back to: its pages are as good as none. One of the present run that ends before
 //     position(), as what the daemon has stored of it may, has nothing new.
-//  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused. Failure: what
+//  3. The daemon of a deployment offers a ticket with a page that more follows: that comes as it is, without a signed
+//     message for each page (transfer/local_pages.hpp). Once a page does not come in this way, all come in messages,
+//     and the next one says why.
+//  4. Every page makes progress or ends the reading: one whose offsets contradict each other is refused. Failure: what
 //     the daemon replies as an error is cli::Errc::failed, no reply cli::Errc::refused; a page that cannot be used has
 //     another code.
 //
@@ -55,9 +58,6 @@ class OutputStream {
 
   /// Empty data: nothing more is there yet, or the stream has ended.
   Result<Piece> next();
-  /// Of a result that probe_folder() has asked for: what follows position(), in larger pages and without a signed
-  /// message for each. Empty: the daemon has no more of it, or none in this way. Errc::cancelled is the only error.
-  Result<Bytes> next_raw();
   /// Asks what a result is: total(), digest() and folder() are known then. The same as folder().
   Result<bool> probe_folder();
   void seek(std::uint64_t position) { position_ = position; }
@@ -68,6 +68,8 @@ class OutputStream {
  private:
   Result<protocol::DeploymentLogsReply> ask();
   Result<protocol::DeploymentLogsReply> page(std::uint64_t offset, std::uint64_t max_bytes);
+  /// What follows position(), by the ticket. Empty: nothing comes in this way. Errc::cancelled is the only error.
+  Result<Bytes> next_raw();
   /// [from, to), or less at its start if that is gone. Lowers `to` if the end is not there yet.
   Result<Bytes> read_back(std::uint64_t from, std::uint64_t& to);
   [[nodiscard]] bool is_new_run(const protocol::DeploymentLogsReply& reply) const {
@@ -89,7 +91,8 @@ class OutputStream {
   std::string incomplete_;
   std::string digest_;
   bool folder_ = false;
-  std::string ticket_;  ///< for pages of a result
+  std::string ticket_;  ///< for more of the last page's run, up to total()
+  bool is_raw_ = true;  ///< tickets are asked for
 };
 
 }  // namespace dms::cli

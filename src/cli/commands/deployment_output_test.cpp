@@ -209,6 +209,61 @@ TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was started again; "));
 }
 
+/// Of a daemon that offers a ticket for what follows a page; the ticket is the name of the stream.
+struct RawOutputTest : DeployTest {
+  std::size_t raw_pages = 0;
+  std::size_t most_raw = 100;
+  std::string text;
+
+  RawOutputTest() {
+    for (int i = 0; text.size() < 2'000'000; ++i) text += fmt::format("line {}\n", i);
+    streams["work/stdout"].text = text;
+    answer = [this](const Envelope& e) -> std::optional<std::string> {
+      if (!e.behaviour.ends_with("/logs")) return respond(e);
+      auto reply = logs(e);
+      const auto request = json::decode<protocol::DeploymentLogsRequest>(e.message).value();
+      if (request.local && reply.next_offset < reply.total_size) reply.ticket = request.stream;
+      return json::encode(reply);
+    };
+    world.daemon = [this](const HttpRequest& r) { return r.path().starts_with(api::kFilePath) ? raw(r) : serve(r); };
+  }
+  HttpResponse raw(const HttpRequest& request) {
+    if (raw_pages == most_raw) return {404, R"({"error":"no file is open under this ticket"})"};
+    ++raw_pages;
+    const std::string& all = streams.at("work/" + std::string(request.path().substr(api::kFilePath.size()))).text;
+    return {200, all.substr(std::stoull(request.query("offset").value()), 1 << 20), "application/octet-stream"};
+  }
+};
+
+TEST_F(RawOutputTest, WhatFollowsTheFirstPageComesAsItIs) {
+  for (const bool follow : {false, true}) {
+    pages = raw_pages = 0;
+    std::vector<std::string> words{"deployment", "logs", "abc", "work", "--stdout"};
+    if (follow) words.emplace_back("--follow");
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_TRUE(result.out == text);
+    EXPECT_EQ(raw_pages, 2U);
+    EXPECT_LE(pages, 4U) << "the first page, and that it has ended";
+  }
+}
+
+TEST_F(RawOutputTest, WhatDoesNotComeAsItIsComesInMessages) {
+  most_raw = 1;
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(result.out == text);
+  EXPECT_EQ(raw_pages, 1U);
+  EXPECT_EQ(pages, 2U);
+}
+
+TEST_F(RawOutputTest, ASearchForTheLastLinesAsksForNoTicket) {
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--stdout", "--tail", "3"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(std::ranges::count(result.out, '\n'), 3);
+  EXPECT_EQ(raw_pages, 0U);
+}
+
 struct ReplacedRunTest : DeployTest {
   /// Follows these pages of the standard output, each of them twice; the last one is there at the end.
   struct Page {

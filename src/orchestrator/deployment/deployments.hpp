@@ -67,6 +67,10 @@ class Deployments {
   Task<Result<protocol::DeploymentLogsReply>> stored_result_page(protocol::DeploymentLogsRequest request,
                                                                  std::size_t max_page = protocol::kLogPage);
   Task<Result<Bytes>> read_page(protocol::DeploymentLogsRequest request, std::uint64_t offset);
+  Task<Result<Bytes>> read_output(protocol::DeploymentLogsRequest request, std::string run, std::uint64_t offset,
+                                  std::uint64_t end);
+  /// Of a stream of the current run or of the run before.
+  Task<Result<protocol::LogPage>> any_page(protocol::DeploymentLogsRequest request);
   Task<Result<std::uint64_t>> put_page(protocol::DeploymentInputRequest file, std::uint64_t offset, Bytes data);
   Task<Result<protocol::LogPage>> stored_previous_page(protocol::DeploymentLogsRequest request);
   Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);

@@ -3,6 +3,7 @@
 
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
+#include "transfer/server.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -405,6 +406,45 @@ TEST_F(DeploymentsTest, WhatIsKeptNoLongerIsPrunedWithItsOutput) {
   open();
   EXPECT_TRUE(until([&] { return !has_output("d1"); }));
   EXPECT_TRUE(list({}).empty());
+}
+
+TEST_F(DeploymentsTest, WhatFollowsAPageOfOutputIsReadByItsTicket) {
+  transfer::Server files(a.lane(), *a.network);
+  Services with = services();
+  with.transfers = &files;
+  deployments = std::make_unique<Deployments>(with, *a.root);
+  ASSERT_TRUE(w.run(a, deployments->start()));
+  const std::string id = deploy();
+  ScriptedProvider::Run& run = provider.runs.at("task");
+  for (int i = 0; i < 500; ++i) run.out += fmt::format("{}\n", i);
+  const std::string text = run.out;
+  provider.page_size = 1000;
+  DeploymentLogsRequest request{id, "task", "stdout"};
+  EXPECT_EQ(ask(kDeploymentLogs, request).ticket, "") << "it is not asked for";
+  request.local = true;
+  const std::string ticket = ask(kDeploymentLogs, request).ticket;
+  ASSERT_NE(ticket, "");
+  const auto read = [&](std::uint64_t offset) {
+    std::string own = ticket;
+    const Result<Bytes> page = w.run(a, files.local().read(std::move(own), offset));
+    return page ? std::string(as_text(*page)) : page.error().to_string();
+  };
+  EXPECT_EQ(read(1000), text.substr(1000, provider.page_size));
+  run.out += "more\n";
+  EXPECT_EQ(read(1500), text.substr(1500)) << "what was there when the ticket was given";
+  EXPECT_EQ(read(text.size()), "");
+  run.dropped = 1500;
+  EXPECT_EQ(read(1000), "the output from byte 1000 on is not kept");
+  EXPECT_EQ(read(1500), text.substr(1500));
+  request.offset = 1500;
+  EXPECT_EQ(ask(kDeploymentLogs, request).ticket, "") << "nothing follows";
+  const std::string incarnation = std::exchange(run.incarnation, "another");
+  EXPECT_EQ(read(1500), "the output is that of another run now");
+  run.incarnation = incarnation;
+  run.dropped = 0;
+  finish(id);
+  EXPECT_EQ(read(0), "hello") << "from this disk";
+  close();
 }
 
 TEST_F(DeploymentsTest, WhatHasNotRunHasWrittenNothing) {

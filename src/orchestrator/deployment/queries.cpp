@@ -198,14 +198,37 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
     reply.error = found.error().to_string();
     co_return reply;
   }
-  const bool previous = request.stream.starts_with(kPreviousStream);
-  Task<Result<LogPage>> reading = previous ? stored_previous_page(std::move(request)) : output_page(std::move(request));
+  Task<Result<LogPage>> reading = any_page(request);
   Result<LogPage> page = co_await std::move(reading);
-  if (page)
-    static_cast<LogPage&>(reply) = std::move(*page);
-  else
+  if (!page) {
     reply.error = network::plain(page.error());
+    co_return reply;
+  }
+  static_cast<LogPage&>(reply) = std::move(*page);
+  if (request.local && reply.next_offset < reply.total_size && services_.transfers != nullptr)
+    reply.ticket = services_.transfers->local().offer_reading(
+        [this, request, run = reply.incarnation, end = reply.total_size](std::uint64_t offset) {
+          return read_output(request, run, offset, end);
+        });
   co_return reply;
+}
+
+Task<Result<LogPage>> Deployments::any_page(DeploymentLogsRequest request) {
+  const bool previous = request.stream.starts_with(kPreviousStream);
+  return previous ? stored_previous_page(std::move(request)) : output_page(std::move(request));
+}
+
+/// Bytes alone: a page that says more than them is for a message, and so is what is written behind `end`.
+Task<Result<Bytes>> Deployments::read_output(DeploymentLogsRequest request, std::string run, std::uint64_t offset,
+                                             std::uint64_t end) {
+  if (offset >= end) co_return Bytes();
+  request.offset = offset;
+  Task<Result<LogPage>> reading = any_page(std::move(request));
+  CO_TRY(LogPage page, co_await std::move(reading));
+  if (page.incarnation != run) co_return fail(Errc::not_found, "the output is that of another run now");
+  if (page.offset != offset) co_return fail(Errc::not_found, "the output from byte {} on is not kept", offset);
+  if (page.data.size() > end - offset) page.data.resize(end - offset);
+  co_return std::move(page.data);
 }
 
 Task<Result<Bytes>> Deployments::read_page(DeploymentLogsRequest request, std::uint64_t offset) {
