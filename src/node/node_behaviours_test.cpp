@@ -206,9 +206,8 @@ TEST_F(NodeBehavioursTest, LimitsThatAnExecutorDoesNotHoldAreToldWhereAMachineIs
 
 TEST_F(NodeBehavioursTest, WhatIsNotServedYetIsRefusedByName) {
   start({});
-  for (const auto& [path, payload] :
-       {std::pair("/dms/node/peers/dht", "{}"),
-        std::pair("/dms/deployment/constraint/edge", R"({"EnsembleID":"e1","S":"here","T":"there","RTT":50})")}) {
+  for (const auto& [path, payload] : {std::pair("/dms/node/peers/dht", "{}"),
+                                      std::pair("/dms/node/subnet/create", R"({"SubnetID":"e1","IP":"10.0.0.1"})")}) {
     actor::Envelope request = user.root->message(node.root->handle(), path, to_bytes(payload));
     const auto reply = w.run(user, user.root->call<protocol::Ack>(std::move(request))).value();
     EXPECT_FALSE(reply.ok);

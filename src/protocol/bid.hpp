@@ -104,9 +104,9 @@ struct EnsembleBidRequest : EnsembleBidRequestMembers {
 };
 
 /// What a provider honours of an ensemble beyond DMS 0.5.x. A bid without the features that a node needs is dropped.
-enum class Feature { lease, health, inputs, results };
+enum class Feature { lease, health, inputs, results, edges };
 NAMED_ENUM(Feature, {Feature::lease, "lease"}, {Feature::health, "health"}, {Feature::inputs, "inputs"},
-           {Feature::results, "results"});
+           {Feature::results, "results"}, {Feature::edges, "edges"});
 
 struct Offer {
   capability::Resources free;

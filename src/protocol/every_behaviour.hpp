@@ -8,6 +8,7 @@
 #include "protocol/allocation.hpp"
 #include "protocol/bid.hpp"
 #include "protocol/deployment.hpp"
+#include "protocol/edge.hpp"
 #include "protocol/health.hpp"
 #include "protocol/node.hpp"
 #include "protocol/transfer.hpp"
@@ -26,8 +27,8 @@ inline constexpr auto kEveryBehaviour = std::tie(
     kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo, kDeploymentExplain,
     kDeploymentPlan,
     // Between an orchestrator and a provider
-    kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kAllocationStats,
-    kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,
-    kAllocationChanged, kOrchestratorInput, kWorkGrant);
+    kBidRequest, kBid, kEdge, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart,
+    kAllocationStats, kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown,
+    kTaskTermination, kAllocationChanged, kOrchestratorInput, kWorkGrant);
 
 }  // namespace dms::protocol

@@ -23,9 +23,6 @@ constexpr std::array kRefused{
         "/dms/node/peers/score",
         "publish/subscribe of this node keeps no scores of peers yet; /dms/node/peers/list lists the peers "
         "that it is connected to"},
-    RefusedBehaviour{"/dms/deployment/constraint/edge",
-                     "round-trip time and bandwidth between providers are not measured yet; remove the limits of the "
-                     "ensemble's edges"},
     RefusedBehaviour{"/dms/volume/create", kNoVolumes},
     RefusedBehaviour{"/dms/volume/delete", kNoVolumes},
     RefusedBehaviour{"/dms/volume/start", kNoVolumes},

@@ -17,6 +17,7 @@ Provider::Provider(Services services, actor::Actor& root)
                     {[this](const EnsembleKey& ensemble) { return allocations_.resources_of(ensemble); },
                      [this](const AllocationKey& key) { return allocations_.exists(key); }}),
       allocations_({services_, root, names_, reservations_, grants_, metrics_}),
+      edges_(services_.lane, services_.network, [this](const EnsembleKey& ensemble) { return takes_part(ensemble); }),
       housekeeping_(services_, bids_, reservations_, allocations_),
       work_(services_.lane, "provider") {
   for (const auto& [type, engine] : services_.executors)
@@ -29,6 +30,8 @@ Task<Result<void>> Provider::start() {
       std::string(protocol::kBidRequest.path),
       [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); },
       protocol::behaviour_options(protocol::kBidRequest)));
+  CO_TRY_VOID(edges_.open());
+  CO_TRY_VOID(serve(root_, protocol::kEdge, *this, &Provider::measure_edge));
   CO_TRY_VOID(serve(root_, protocol::kCommit, *this, &Provider::commit));
   CO_TRY_VOID(serve(root_, protocol::kAllocate, *this, &Provider::allocate));
   CO_TRY_VOID(serve(root_, protocol::kRenew, allocations_, &Allocations::renew));
@@ -50,10 +53,11 @@ std::set<std::string> Provider::orchestrators() const {
 }
 
 Task<void> Provider::close() {
-  for (const auto path : {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path,
-                          protocol::kRenew.path, protocol::kAllocationsList.path, protocol::kAllocationsLogs.path,
-                          protocol::kAllocationsStop.path, protocol::kRevert.path})
+  for (const auto path : {protocol::kBidRequest.path, protocol::kEdge.path, protocol::kCommit.path,
+                          protocol::kAllocate.path, protocol::kRenew.path, protocol::kAllocationsList.path,
+                          protocol::kAllocationsLogs.path, protocol::kAllocationsStop.path, protocol::kRevert.path})
     root_.remove_behaviour(std::string(path));
+  co_await edges_.close();
   co_await work_.close();
   // A handler that still runs finds the reservations closed, so no allocation is made after these two.
   co_await reservations_.close();
@@ -64,6 +68,21 @@ Task<void> Provider::on_bid_request(actor::Envelope envelope) {
   const did::Did owner = envelope.from.did;
   co_await bids_.on_request(std::move(envelope));
   co_await allocations_.heard_from(owner);
+}
+
+Task<protocol::EdgeReply> Provider::measure_edge(protocol::EdgeRequest request, const actor::Envelope& envelope) {
+  const did::Did owner = envelope.from.did;
+  protocol::EdgeReply reply = co_await edges_.answer(std::move(request), envelope);
+  co_await allocations_.heard_from(owner);
+  co_return reply;
+}
+
+Result<void> Provider::takes_part(const EnsembleKey& ensemble) const {
+  const Result<Bids::Open> bid = bids_.open(ensemble);
+  if (bid) return {};
+  TRY(const auto held, allocations_.reserved_by(ensemble));
+  if (!held.empty()) return {};
+  return std::unexpected(bid.error());
 }
 
 Task<Ack> Provider::commit(protocol::CommitRequest request, const actor::Envelope& envelope) {
@@ -114,7 +133,7 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   for (const auto& [type, engine] : services_.executors)
     if (engine->ready()) offering.executors.insert(type);
   offering.privileged_docker = services_.allow_privileged_docker;
-  offering.features = {protocol::Feature::lease, protocol::Feature::health};
+  offering.features = {protocol::Feature::lease, protocol::Feature::health, protocol::Feature::edges};
   if (services_.transfers != nullptr)
     offering.features.insert(offering.features.end(), {protocol::Feature::inputs, protocol::Feature::results});
   offering.prices = services_.prices;

@@ -1,6 +1,6 @@
 // The provider role of a node: registers the behaviours of its parts, starts and stops them.
 //
-// The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and
+// The parts, in the order of a deployment: Bids, Edges, Reservations, Allocations; beside them Grants, LocalNames and
 // Housekeeping. Each header is the contract of its part.
 //
 // Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() leaves them
@@ -10,6 +10,7 @@
 // looked up by its DID (keys.hpp).
 #pragma once
 
+#include "provider/edges.hpp"
 #include "provider/housekeeping.hpp"
 
 namespace dms::provider {
@@ -40,8 +41,11 @@ class Provider {
   Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Task<void> on_bid_request(actor::Envelope envelope);
+  Task<protocol::EdgeReply> measure_edge(protocol::EdgeRequest request, const actor::Envelope& envelope);
   /// Withdraws the bid, cancels reservations and releases allocations of the sender; at most kMaxAllocations are named.
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);
+  /// Whether a bid to the orchestrator is open, or work of it is here.
+  [[nodiscard]] Result<void> takes_part(const EnsembleKey& ensemble) const;
   [[nodiscard]] Result<Offering> offering(const EnsembleKey& ensemble) const;
 
   Services services_;
@@ -52,6 +56,7 @@ class Provider {
   Bids bids_;
   Reservations reservations_;
   Allocations allocations_;
+  Edges edges_;
   Housekeeping housekeeping_;
   Nursery work_;
   std::map<std::string, std::string> unenforced_;  ///< by executor, which limits it does not hold here

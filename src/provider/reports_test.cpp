@@ -79,7 +79,7 @@ TEST_F(ReportsTest, AHealthCheckIsRegisteredAndAskedForAsInDms05) {
 TEST_F(ReportsTest, ABidNamesTheFeaturesAndTheLongestLease) {
   const auto bid = call(alice, protocol::kBidRequest, bid_request("e"));
   ASSERT_TRUE(bid && bid->offer);
-  EXPECT_EQ(bid->offer->features, (std::vector<std::string>{"lease", "health"}));
+  EXPECT_EQ(bid->offer->features, (std::vector<std::string>{"lease", "health", "edges"}));
   EXPECT_EQ(Duration(bid->offer->max_lease_ns), 24h);
 }
 
