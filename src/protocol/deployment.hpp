@@ -280,15 +280,33 @@ struct MachineVerdict {
                       json::field("chosen", &V::chosen), json::field("reason", &V::reason));
   }
 };
+/// Two machines that were measured for an edge of the ensemble.
+struct EdgeVerdict {
+  std::string s;  ///< nodes
+  std::string t;
+  std::string a;  ///< the peer that has bid for s, or has it
+  std::string b;  ///< for t
+  bool holds = false;
+  std::string asked;     ///< printable lines
+  std::string measured;  ///< or why it was not
+  static constexpr auto json_fields() {
+    using V = EdgeVerdict;
+    return std::tuple(json::field("s", &V::s), json::field("t", &V::t), json::field("a", &V::a),
+                      json::field("b", &V::b), json::field("holds", &V::holds), json::field("asked", &V::asked),
+                      json::field("measured", &V::measured));
+  }
+};
 struct Choice {
   std::uint64_t at = 0;                  ///< of the last round, ns since 1970
   bool optimal = true;                   ///< it is known to be the best choice, and not only the best that was found
   std::vector<MachineVerdict> machines;  ///< those chosen first
   std::uint32_t left_out = 0;            ///< more that were heard
+  std::vector<EdgeVerdict> edges;        ///< what was measured
   static constexpr auto json_fields() {
     using C = Choice;
     return std::tuple(json::field("at", &C::at), json::field("optimal", &C::optimal),
-                      json::field("machines", &C::machines), json::field("left_out", &C::left_out, json::omit_empty));
+                      json::field("machines", &C::machines), json::field("left_out", &C::left_out, json::omit_empty),
+                      json::field("edges", &C::edges, json::omit_empty));
   }
 };
 /// `error` is that of the status. Not in DMS 0.5.x.

@@ -159,7 +159,32 @@ Feature: Health, inputs and results
       | supervisor       |                            |                                                                |                            | supervisor: {strategy: OneForOne} |
 
   @workflow-definition
-  Scenario: Limits between machines are refused by name, in an ensemble and by the node that is to keep them
+  Scenario: Nodes get machines between which the limits of their edge hold
+    Given carol offers 1 cores, 768 MiB of memory and 1 GiB of disk
+    And alice has the file "ensemble.yaml"
+      """
+      version: V1
+      resources:
+        small: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+      allocations:
+        one: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+        two: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+      nodes:
+        here: {allocations: [one]}
+        there: {allocations: [two]}
+      edges: [{s: here, t: there, rtt: 2000, bw: 1000}]
+      """
+    When alice runs "nunet plan -f ensemble.yaml"
+    Then it succeeds
+    And the output mentions "here to there"
+    And the output mentions "2000 ms at most, 1000 bit/s at least"
+    When alice deploys the file "ensemble.yaml" as "pair"
+    Then deployment "pair" is completed
+    And nothing is left at bob
+    And nothing is left at carol
+
+  @workflow-definition
+  Scenario: Limits that cannot be measured, and measurements that nobody has bid for, are refused by name
     Given alice has the file "ensemble.yaml"
       """
       version: V1
@@ -171,11 +196,11 @@ Feature: Health, inputs and results
       nodes:
         here: {allocations: [one]}
         there: {allocations: [two]}
-      edges: [{s: here, t: there, rtt: 50, bw: 1000}]
+      edges: [{s: here, t: there, rtt: 2001, bw: 1000000001}]
       """
     When alice runs "nunet deploy -f ensemble.yaml"
     Then it fails
-    And the error mentions "edges[0].rtt: round trips between machines are not measured yet; remove it"
-    And the error mentions "edges[0].bw: bandwidth between machines is not measured yet; remove it"
+    And the error mentions "edges[0].rtt: expected milliseconds, 2000 at most; longer round trips are not measured"
+    And the error mentions "edges[0].bw: expected bits per second, 1000000000 at most; more is not measured"
     When alice runs in a shell "{nunet} actor msg -i -c dms -t 20s -d <daemon did of bob> /dms/deployment/constraint/edge '{}' | {nunet} actor invoke"
-    Then the output mentions "/dms/deployment/constraint/edge is not served yet: round-trip time and bandwidth between providers are not measured yet"
+    Then the output mentions "EnsembleID: expected letters"

@@ -17,6 +17,13 @@ void print_choice(Session& session, const protocol::Choice& choice) {
     rows.push_back({verdict.node.empty() ? "-" : verdict.node, verdict.peer, verdict.chosen ? "chosen" : "not chosen",
                     verdict.reason});
   session.print_table(rows);
+  if (!choice.edges.empty()) {
+    std::vector<std::vector<std::string>> ways{{"EDGE", "FROM", "TO", "ASKED", "MEASURED", ""}};
+    for (const auto& way : choice.edges)
+      ways.push_back({fmt::format("{} to {}", way.s, way.t), way.a, way.b, way.asked, way.measured,
+                      way.holds ? "holds" : "does not hold"});
+    session.print_table(ways);
+  }
   if (choice.left_out > 0) session.note(fmt::format("{} more that were not chosen are left out.", choice.left_out));
   if (!choice.optimal) session.note("A better choice may exist: the search was ended at its limit.");
 }

@@ -17,6 +17,8 @@ protocol::Choice choice() {
                    {"peer2", "place", false, "its load is 90 %, that of the chosen machine 10 %"},
                    {"peer3", "", false, "too many bids"}};
   made.left_out = 2;
+  made.edges = {{"place", "db", "peer1", "peer4", true, "50 ms at most", "12 ms"},
+                {"place", "db", "peer2", "peer4", false, "50 ms at most", "not measured: \x1b[2J"}};
   return made;
 }
 
@@ -33,6 +35,9 @@ TEST_F(DeployTest, APlanShowsWhichMachinesWouldBeChosenAndWhy) {
   EXPECT_THAT(shown.out, HasSubstr("place  peer1    chosen      price 0 an hour"));
   EXPECT_THAT(shown.out, HasSubstr("place  peer2    not chosen  \\x1b[2J"));
   EXPECT_THAT(shown.out, HasSubstr("-      peer3    not chosen  too many bids"));
+  EXPECT_THAT(shown.out, HasSubstr("place to db  peer1  peer4  50 ms at most  12 ms"));
+  EXPECT_THAT(shown.out, HasSubstr("does not hold"));
+  EXPECT_THAT(shown.out, HasSubstr("not measured: \\x1b[2J"));
   EXPECT_THAT(shown.err, HasSubstr("2 more that were not chosen are left out"));
   EXPECT_THAT(shown.err, Not(HasSubstr("A better choice may exist")));
   EXPECT_THAT(nunet({"plan", "-f", file, "--json"}).out, HasSubstr(R"("Complete": true)"));

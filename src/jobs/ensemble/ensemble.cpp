@@ -54,7 +54,7 @@ Result<void> for_each_object(const json::Object& v1, std::string_view name, F ch
 /// What would be ignored, because reading YAML turns it into other members.
 Result<void> check_wire_members(const json::Value& v1) {
   constexpr std::array<Advice, 3> kTop = {
-      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"},
+      Advice{"edge_constraints", "between nodes they are `edges` with `s` and `t`; only YAML has this name"},
       Advice{"volumes", kNoVolumes},
       Advice{"resources", "templates are filled in only while YAML is read; write them out in each allocation"}};
   constexpr std::array<Advice, 1> kAllocation = {Advice{"volumes", kNoVolumes}};

@@ -314,6 +314,11 @@ struct Edge {
   std::uint64_t rtt = 0;  ///< milliseconds; 0: no constraint
   std::uint64_t bw = 0;   ///< bits per second; 0: no constraint
 
+  /// Longer round trips, and more bits per second, are not measured.
+  static constexpr std::uint64_t kLongestRtt = 2000;
+  static constexpr std::uint64_t kMostBandwidth = 1'000'000'000;
+  [[nodiscard]] bool has_limits() const { return rtt != 0 || bw != 0; }
+
   static constexpr auto json_fields() {
     return std::tuple(json::field("s", &Edge::s), json::field("t", &Edge::t),
                       json::field("rtt", &Edge::rtt, json::omit_empty), json::field("bw", &Edge::bw, json::omit_empty));

@@ -221,8 +221,11 @@ Result<void> check_supported(const Ensemble& ensemble) {
   }
   for (std::size_t i = 0; i < ensemble.edges.size(); ++i) {
     const Check edge = root.item("edges", i);
-    edge.refuse(ensemble.edges[i].rtt != 0, "rtt", "round trips between machines are not measured yet; remove it");
-    edge.refuse(ensemble.edges[i].bw != 0, "bw", "bandwidth between machines is not measured yet; remove it");
+    edge.refuse(
+        ensemble.edges[i].rtt > Edge::kLongestRtt, "rtt",
+        fmt::format("expected milliseconds, {} at most; longer round trips are not measured", Edge::kLongestRtt));
+    edge.refuse(ensemble.edges[i].bw > Edge::kMostBandwidth, "bw",
+                fmt::format("expected bits per second, {} at most; more is not measured", Edge::kMostBandwidth));
   }
   root.refuse(!ensemble.keys.empty(), "keys", kNoKeys);
   root.refuse(!ensemble.scripts.empty(), "scripts", kNoScripts);

@@ -17,7 +17,7 @@ escalation_strategy: ""
 exclude_peers: [12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA]
 metadata: {team: blue}
 subnet: {join: false}
-edges: [{s: n, t: m}]
+edges: [{s: n, t: m}, {s: n, t: m, rtt: 2000, bw: 1000000000}]
 allocations:
   web:
     executor: docker
@@ -69,8 +69,8 @@ std::vector<Refusal> refusals() {
       {"scripts", [](auto& e) { e.scripts["setup"] = to_bytes("true"); }},
       {"subnet.join", [](auto& e) { e.subnet.join = true; }},
       {"contracts", [](auto& e) { e.contracts["main"].did = "did:key:z6Mk"; }},
-      {"edges[0].rtt", [](auto& e) { e.edges[0].rtt = 50; }},
-      {"edges[0].bw", [](auto& e) { e.edges[0].bw = 1000; }},
+      {"edges[0].rtt", [](auto& e) { e.edges[0].rtt = Edge::kLongestRtt + 1; }},
+      {"edges[0].bw", [](auto& e) { e.edges[0].bw = Edge::kMostBandwidth + 1; }},
       {"nodes.n.ports", [](auto& e) { e.nodes["n"].ports = {{.private_port = 80, .allocation = "web"}}; }},
       {"nodes.n.lease", [](auto& e) { e.nodes["n"].lease_ns = (Node::kLongestLease + 1s).count(); }},
       {"nodes.n.lease", [](auto& e) { e.nodes["n"].lease_ns = 1; }},

@@ -117,6 +117,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   explanation_ = {};
   asked_.clear();
   bidders_.clear();
+  survey_.emplace(actor_, ensemble_id_);
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
   bool held_round = false;
@@ -138,6 +139,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why());
     if (told_ && std::exchange(held_round, true))
       told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
+    give_up_neighbours(candidate);
+    for (const auto& [name, node] : ensemble_.nodes)
+      if (!candidate.contains(name)) missing_.insert(name);
+    neighbours_ = placed_with(candidate);
     shortage_.begin_round();
     bids_.clear();
     is_enough_ = false;
@@ -149,12 +154,38 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     co_await asking.close();
     CO_TRY_VOID(held);
 
-    CO_TRY(const Wanted wanted, wanted_of(ensemble_, missing_, ensemble_id_));
-    const Market market = market_of(bids_);
+    CO_TRY(const Wanted wanted, wanted_of(ensemble_, missing_, ensemble_id_, neighbours_));
+    Task<void> measuring = survey_->run(bids_, neighbours_, wanted);
+    co_await std::move(measuring);
+    if (context.scope != nullptr && context.scope->reason())
+      co_return fail(*context.scope->reason(), "machines for {} were being chosen", ensemble_id_);
+    const Market market = market_of(bids_, neighbours_, survey_->links());
     const Match found = match(market, wanted);
-    explanation_.add_match(market, wanted, found);
+    explanation_.add_match(market, wanted, found, survey_->links());
     if (choice_told_) choice_told_(choice());
     candidate.merge(chosen_bids(market, wanted, found, bids_));
+  }
+}
+
+Placed Auction::placed_with(const Candidate& candidate) const {
+  Placed placed = placed_;
+  for (const auto& [node, bid] : candidate) placed[node] = bid.peer;
+  return placed;
+}
+
+/// Looks at the bids of the last round.
+void Auction::give_up_neighbours(Candidate& candidate) const {
+  std::vector<std::string> open;
+  for (const auto& [node, bids] : bids_)
+    if (ensemble_.nodes.contains(node) && !candidate.contains(node)) open.push_back(node);
+  while (!open.empty()) {
+    const std::string node = open.back();
+    open.pop_back();
+    for (const jobs::Edge& edge : ensemble_.edges) {
+      if (!edge.has_limits() || (edge.s != node && edge.t != node)) continue;
+      const std::string& other = edge.s == node ? edge.t : edge.s;
+      if (candidate.erase(other) > 0) open.push_back(other);
+    }
   }
 }
 
@@ -278,8 +309,10 @@ std::set<std::string> Auction::asked_for(const std::set<std::string>& nodes,
 }
 
 bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) const {
-  const Result<Wanted> wanted = wanted_of(ensemble_, nodes, ensemble_id_);
-  return wanted && match(market_of(bids_), *wanted).complete;
+  Result<Wanted> wanted = wanted_of(ensemble_, nodes, ensemble_id_, neighbours_);
+  if (!wanted) return false;
+  wanted->unmeasured_holds = true;
+  return match(market_of(bids_, neighbours_, survey_->links()), *wanted).complete;
 }
 
 Task<void> Auction::ask_clocks(std::set<std::string> excluded) {

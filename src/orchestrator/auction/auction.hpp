@@ -19,7 +19,12 @@
 //     it; the other bidders may bid for the remaining nodes in the next round. Rounds continue until every node has a
 //     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
 //     so that their bids stay open no longer.
-//  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
+//  4. For edges with limits the ways between machines are measured after a round (edge_survey.hpp), which may take
+//     kSurveyTime longer than the deadline. Bids give every node a machine, (1), if they do where every way that is not
+//     measured keeps its limits. Nodes that have a machine, of this run or by join(), are measured with those that
+//     bid, and edges to them hold as well. If a node has bids and none that keeps them, the nodes of this run that
+//     edges join to it, directly or through others, give up their machines before the next round.
+//  5. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
 //     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round, while
 //     its bids do not give every node a machine, are asked a question that is valid for longer
 //     (ProviderClient::patient_reports), whose reply has their clock: each once in a run, kMaxClockQuestions in all, as
@@ -40,6 +45,7 @@
 #include "jobs/ensemble/ensemble.hpp"
 #include "network/network.hpp"
 #include "orchestrator/auction/choice.hpp"
+#include "orchestrator/auction/edge_survey.hpp"
 #include "orchestrator/auction/shortage.hpp"
 #include "orchestrator/matching/explanation.hpp"
 #include "protocol/bid.hpp"
@@ -81,6 +87,9 @@ class Auction {
   /// `told` is called after each round of a run.
   void tell_choice(std::function<void(protocol::Choice)> told) { choice_told_ = std::move(told); }
 
+  /// Edges of later runs to these nodes, which are not in the ensembles of those, hold as well.
+  void join(Placed placed) { placed_ = std::move(placed); }
+
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
@@ -99,6 +108,9 @@ class Auction {
     std::optional<protocol::Bid> bid;  ///< nothing: there is none, or it cannot be read
   };
   Task<void> receive(actor::Envelope envelope);
+  /// Those of this run as well.
+  [[nodiscard]] Placed placed_with(const Candidate& candidate) const;
+  void give_up_neighbours(Candidate& candidate) const;
   void release_others(const Candidate& chosen);
   std::string describe_shortage(const std::set<std::string>& missing, const std::set<std::string>& left_out,
                                 std::size_t chosen);
@@ -126,9 +138,12 @@ class Auction {
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<Answer> incoming_{kBidQueue};
-  std::map<std::string, std::vector<protocol::Bid>> bids_;  ///< of the round, by node; none is empty
-  bool is_enough_ = false;                                  ///< they give every node of the round a machine
-  std::map<std::string, actor::Handle> bidders_;            ///< of the last run, by peer
+  RoundBids bids_;                                ///< of the round, by node; none is empty
+  Placed placed_;                                 ///< by join()
+  Placed neighbours_;                             ///< of the round: what has a machine already
+  std::optional<EdgeSurvey> survey_;              ///< of the last run
+  bool is_enough_ = false;                        ///< they give every node of the round a machine
+  std::map<std::string, actor::Handle> bidders_;  ///< of the last run, by peer
   std::set<std::string> missing_;
   Shortage shortage_;            ///< of the last run
   std::set<std::string> asked_;  ///< for their clocks, in the last run

@@ -30,6 +30,21 @@ struct Bidder {
         behaviour_options(kBidRequest)));
     EXPECT_TRUE(node.root->subscribe(std::string(kDeploymentTopic)));
     EXPECT_TRUE(serve(*node.root, kRevert, *this, &Bidder::revert));
+    EXPECT_TRUE(serve(*node.root, kEdge, *this, &Bidder::measure));
+  }
+  /// As T it agrees; as S it says what `way` does.
+  Task<EdgeReply> measure(EdgeRequest request, const actor::Envelope&) {
+    EdgeReply reply;
+    reply.ok = true;
+    if (request.t == peer()) {
+      reply.ticket = "of " + peer();
+    } else {
+      EXPECT_EQ(request.s, peer());
+      EXPECT_EQ(request.ticket, "of " + request.t);
+      ++measured;
+      reply = way(request);
+    }
+    co_return reply;
   }
   Task<Ack> revert(RevertRequest, const actor::Envelope&) {
     ++reverts;
@@ -77,6 +92,8 @@ struct Bidder {
   std::vector<BidRequest> last;
   int requests = 0;
   int reverts = 0;
+  int measured = 0;
+  std::function<EdgeReply(const EdgeRequest&)> way = [](const EdgeRequest&) { return EdgeReply(); };
   int silent_rounds = 0;
   Duration answers_after{0};
   bool promises = false;
@@ -441,6 +458,90 @@ TEST_F(AuctionTest, ABidThatGrantsLessThanTheEnsembleInsistsOnDoesNotCount) {
   EXPECT_EQ(error(), "");
   EXPECT_EQ(large.last.at(0).v1->lease_ns, Duration(1000h).count()) << "providers are told";
   EXPECT_EQ(large.last.at(0).v1->results_limit, 1000u);
+}
+
+/// Two nodes, of which `large` bids for one and `small` for the other.
+struct EdgeAuctionTest : AuctionTest {
+  EdgeAuctionTest() {
+    change = [this](jobs::Ensemble& ensemble) {
+      ensemble.allocations["second"] = ensemble.allocations.at("task");
+      ensemble.nodes["other"] = ensemble.nodes.at("node");
+      ensemble.nodes.at("other").allocations = {"second"};
+      ensemble.edges = {edge};
+    };
+    large.before = [](Bid& bid) { bid.offer->features = {"edges"}; };
+    small.before = [](Bid& bid) {
+      bid.offer->features = {"edges"};
+      bid.node_id = "other";
+    };
+    large.way = small.way = [](const EdgeRequest&) { return found(8ms, 1000); };
+  }
+  static EdgeReply found(Duration rtt, std::uint64_t bandwidth) {
+    EdgeReply reply;
+    reply.ok = true;
+    reply.rtt_ns = rtt.count();
+    reply.bandwidth = bandwidth;
+    return reply;
+  }
+  std::string error() {
+    const Result<Candidate> candidate = run();
+    return candidate ? std::string() : candidate.error().to_string();
+  }
+  jobs::Edge edge{.s = "node", .t = "other", .rtt = 10, .bw = 1000};
+};
+
+TEST_F(EdgeAuctionTest, TheWayBetweenTwoMachinesIsMeasuredFromBothSides) {
+  const Candidate candidate = run().value();
+  EXPECT_EQ(candidate.at("node").peer, large.peer());
+  EXPECT_EQ(candidate.at("other").peer, small.peer());
+  EXPECT_EQ(large.measured, 1);
+  EXPECT_EQ(small.measured, 1);
+  EXPECT_LT(took, 5 * kAtOnce);
+}
+
+TEST_F(EdgeAuctionTest, WithoutLimitsNothingIsMeasured) {
+  edge.rtt = edge.bw = 0;
+  EXPECT_TRUE(run());
+  EXPECT_EQ(large.measured + small.measured, 0);
+}
+
+TEST_F(EdgeAuctionTest, TheWorseOfBothSidesCounts) {
+  small.way = [](const EdgeRequest&) { return found(12ms, 1000); };
+  std::string text = error();
+  EXPECT_NE(text.find("a round trip of 12 ms, 10 ms at most is asked for"), std::string::npos) << text;
+  small.way = [](const EdgeRequest&) { return found(8ms, 999); };
+  text = error();
+  EXPECT_NE(text.find("999 bit/s, 1000 bit/s at least is asked for"), std::string::npos) << text;
+  EXPECT_EQ(small.measured, 2) << "once in each auction, whatever the number of rounds";
+}
+
+TEST_F(EdgeAuctionTest, AWayThatIsNotMeasuredKeepsNoEdge) {
+  small.way = [](const EdgeRequest&) {
+    EdgeReply reply;
+    reply.error = "busy\x1b[2J";
+    return reply;
+  };
+  const std::string text = error();
+  EXPECT_NE(text.find("the way there could not be measured"), std::string::npos) << text;
+  large.before = [](Bid&) {};
+  const std::string old = error();
+  EXPECT_NE(old.find("the provider does not offer 'edges', which the node needs"), std::string::npos) << old;
+}
+
+TEST_F(EdgeAuctionTest, EdgesToAMachineThatANodeHasHold) {
+  jobs::Ensemble ensemble = one_task_ensemble();
+  ensemble.edges = {edge};
+  large.way = [](const EdgeRequest& request) { return found(request.bw == 1000 ? 11ms : 1ms, 1000); };
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  auction->join({{"other", small.peer()}});
+  const std::set<std::string> taken{small.peer()};
+  const auto excluded = [taken] { return taken; };
+  EXPECT_FALSE(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)));
+  ASSERT_EQ(auction->choice().edges.size(), 1u);
+  EXPECT_EQ(auction->choice().edges[0].measured, "11 ms, 1000 bit/s");
+  EXPECT_FALSE(auction->choice().edges[0].holds);
+  ensemble.edges[0].rtt = 11;
+  EXPECT_EQ(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)).value().at("node").peer, large.peer());
 }
 
 TEST_F(AuctionTest, ResultsWithoutALimitOfTheirOwnTakeWhatTheBidGrants) {

@@ -23,7 +23,7 @@ std::string unenforced_text(const Offer& offer) {
 
 }  // namespace
 
-Market market_of(const std::map<std::string, std::vector<Bid>>& bids) {
+Market market_of(const RoundBids& bids, const Placed& placed, const std::vector<Link>& links) {
   std::vector<Machine> machines;
   for (const auto& [node, made] : bids) {
     for (const Bid& bid : made) {
@@ -38,11 +38,16 @@ Market market_of(const std::map<std::string, std::vector<Bid>>& bids) {
       machine.unenforced = unenforced_text(*bid.offer);
     }
   }
-  return Market(std::move(machines));
+  for (const auto& [node, peer] : placed) {
+    Machine& machine = machines.emplace_back();
+    machine.peer = peer;
+    machine.node = node;
+  }
+  return Market(std::move(machines), links);
 }
 
 Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes,
-                         const std::string& deployment) {
+                         const std::string& deployment, const Placed& placed) {
   Wanted wanted;
   wanted.deployment = deployment;
   std::map<std::string, std::size_t> index;
@@ -55,20 +60,31 @@ Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::str
     one.location = node.location;
     one.peer = node.peer;
   }
-  for (const jobs::Edge& edge : ensemble.edges)
-    if (index.contains(edge.s) && index.contains(edge.t))
-      wanted.edges.push_back({.s = index.at(edge.s),
-                              .t = index.at(edge.t),
-                              .rtt = std::chrono::milliseconds(edge.rtt),
-                              .bandwidth = edge.bw});
+  const auto find = [&](const std::string& name, const std::string& other) {
+    const auto machine = placed.find(name);
+    if (index.contains(name) || machine == placed.end() || !nodes.contains(other)) return index.contains(name);
+    index.emplace(name, wanted.nodes.size());
+    WantedNode& one = wanted.nodes.emplace_back();
+    one.name = name;
+    one.peer = machine->second;
+    one.placed = true;
+    return true;
+  };
+  for (const jobs::Edge& edge : ensemble.edges) {
+    if (!edge.has_limits() || (!nodes.contains(edge.s) && !nodes.contains(edge.t))) continue;
+    if (!find(edge.s, edge.t) || !find(edge.t, edge.s)) continue;
+    wanted.edges.push_back({.s = index.at(edge.s),
+                            .t = index.at(edge.t),
+                            .rtt = std::chrono::milliseconds(edge.rtt),
+                            .bandwidth = edge.bw});
+  }
   return wanted;
 }
 
-Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match,
-                      const std::map<std::string, std::vector<Bid>>& bids) {
+Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match, const RoundBids& bids) {
   Candidate candidate;
   for (std::size_t n = 0; n < wanted.nodes.size(); ++n) {
-    if (match.chosen[n].empty()) continue;
+    if (match.chosen[n].empty() || wanted.nodes[n].placed) continue;
     const std::string& peer = market.machines()[match.chosen[n].front()].peer;
     const std::vector<Bid>& made = bids.at(wanted.nodes[n].name);
     const auto last = std::find_if(made.rbegin(), made.rend(), [&](const Bid& bid) { return bid.peer == peer; });

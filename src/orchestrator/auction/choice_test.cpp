@@ -93,5 +93,23 @@ TEST(Choice, EdgesBetweenTheNodesAreKept) {
   EXPECT_EQ(choose(ensemble, bids).size(), 2u);
 }
 
+/// The node that has one is not chosen for again.
+TEST(Choice, EdgesToANodeThatHasAMachineAreKept) {
+  jobs::Ensemble ensemble = two_nodes();
+  ensemble.edges.push_back({.s = "node", .t = "other", .rtt = 10, .bw = 0});
+  const RoundBids bids{{"node", {bid("a", "node", 2)}}};
+  const Placed placed{{"other", "b"}, {"elsewhere", "c"}};
+  const auto chosen = [&](Duration rtt) {
+    const Wanted wanted = wanted_of(ensemble, {"node"}, "ensemble", placed).value();
+    const Market market = market_of(bids, placed, {{"b", "a", rtt, {}}});
+    return chosen_bids(market, wanted, match(market, wanted), bids);
+  };
+  EXPECT_TRUE(chosen(11ms).empty());
+  const Candidate candidate = chosen(10ms);
+  ASSERT_EQ(candidate.size(), 1u);
+  EXPECT_EQ(candidate.at("node").peer, "a");
+  EXPECT_TRUE(wanted_of(ensemble, {"node"}, "ensemble", {}).value().edges.empty()) << "the other has no machine";
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

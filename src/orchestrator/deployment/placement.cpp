@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
@@ -52,14 +53,31 @@ bool all_ended(const DeploymentRecord& record) {
 
 jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted) {
   jobs::Ensemble part = record.ensemble;
-  part.edges.clear();
+  part.edges = edges_with_standbys(record.ensemble);
   std::erase_if(part.nodes, [&](const auto& pair) { return !wanted.contains(pair.first); });
   for (auto& [name, node] : part.nodes) {
     std::erase_if(node.allocations, [&](const std::string& allocation) { return is_over(record, allocation); });
     if (const auto placed = record.manifest.nodes.find(name); placed != record.manifest.nodes.end())
       node.peer = placed->second.peer;
   }
+  const auto is_sought = [&](const std::string& name) {
+    return wanted.contains(name) && !record.manifest.nodes.contains(name);
+  };
+  std::erase_if(part.edges, [&](const jobs::Edge& edge) { return !is_sought(edge.s) && !is_sought(edge.t); });
   return part;
+}
+
+Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes) {
+  Placed placed;
+  const auto runs = [&](const std::string& allocation) {
+    const auto entry = record.manifest.allocations.find(allocation);
+    return entry != record.manifest.allocations.end() && is_placed(entry->second) && !is_final(entry->second.status);
+  };
+  for (const auto& [name, node] : record.manifest.nodes)
+    if (!nodes.contains(name) && std::ranges::any_of(node.allocations, runs)) placed[name] = node.peer;
+  for (const auto& [id, standby] : record.standbys)
+    if (!nodes.contains(id) && standby.ready()) placed[id] = standby.node.peer;
+  return placed;
 }
 
 AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
@@ -215,6 +233,8 @@ std::set<Feature> needed_features(const jobs::Ensemble& ensemble, const std::str
     if (!spec.inputs.empty()) needed.insert(Feature::inputs);
     if (spec.results) needed.insert(Feature::results);
   }
+  const auto limits = [&](const jobs::Edge& edge) { return edge.has_limits() && (edge.s == name || edge.t == name); };
+  if (std::ranges::any_of(ensemble.edges, limits)) needed.insert(Feature::edges);
   return needed;
 }
 

@@ -101,8 +101,11 @@ void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::str
 bool all_ended(const DeploymentRecord& record);
 
 /// The part of the ensemble to find machines for. A node of which something is placed is pinned to its machine and
-/// requires what all of it needs.
+/// requires what all of it needs; its edges were measured before. The edges of the others lead also to nodes outside of
+/// the part, and to standbys.
 jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted);
+/// The machines that edges may lead to: of nodes of which something is placed, and of ready standbys, without these.
+Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes);
 /// An allocation of the ensemble that has no machine, as the status shows it.
 protocol::AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
                                             const std::string& allocation);

@@ -26,6 +26,18 @@ TEST_F(PlacementTest, WhatIsSupersededIsUnplacedUnlessItHasEnded) {
   EXPECT_EQ(occupied(record, unplaced(record)), (std::set<std::string>{"p-left", "p-right"}));
 }
 
+TEST_F(PlacementTest, EdgesOfANodeThatIsSoughtLeadToTheMachinesOfOthers) {
+  record.ensemble.edges = {{.s = "left", .t = "right", .rtt = 10}};
+  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", "p-right"}}));
+  supersede_run(record, "db", false);
+  EXPECT_TRUE(part_of(record, unplaced(record)).edges.empty()) << "the node keeps its machine, which was measured";
+  supersede_node(record, "left", false);
+  EXPECT_EQ(part_of(record, unplaced(record)).edges, record.ensemble.edges);
+  EXPECT_EQ(neighbours_of(record, {}), (Placed{{"right", "p-right"}}));
+  entry("job").status = AllocationStatus::completed;
+  EXPECT_TRUE(neighbours_of(record, {}).empty()) << "nothing of it runs there any more";
+}
+
 TEST_F(PlacementTest, ARunThatIsLostLeavesTheOthersOfItsNode) {
   EXPECT_FALSE(is_alone(record, "db"));
   supersede_run(record, "db", true);

@@ -65,6 +65,14 @@ Result<std::unique_ptr<Auction>> Replacer::open_auction() const {
   return auction;
 }
 
+Placed Replacer::neighbours(const DeploymentRecord& record, const jobs::Ensemble& part) const {
+  std::set<std::string> without;
+  for (const auto& [name, node] : part.nodes) without.insert(name);
+  for (const auto& [name, node] : record.manifest.nodes)
+    if (is_lost_(name)) without.insert(name);
+  return neighbours_of(record, without);
+}
+
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
                                           std::set<std::string> moving) {
   const Mutex::Lock lock = co_await bidding_.lock();
@@ -83,6 +91,7 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
   for (;;) {
     const Releases before = awaited();
     jobs::Ensemble part = part_of(record_without(moving), wanted);
+    auction->join(neighbours(record_without(moving), part));
     pinned.clear();
     for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
     // One round, and what the requests after it may take.
@@ -115,6 +124,7 @@ Task<Result<Candidate>> Replacer::find_standby(jobs::Ensemble part) {
   std::set<std::string> nodes;
   for (const auto& [node, spec] : part.nodes) nodes.insert(node);
   keep_choice(*auction, std::move(nodes));
+  auction->join(neighbours(parts_.record.get(), part));
   Task<Result<Candidate>> running = auction->run(std::move(part), parts_.now() + kBidRound + 1s, excluded);
   co_return co_await std::move(running);
 }
@@ -191,6 +201,7 @@ Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
   if (!growing.empty()) {
     jobs::Ensemble part = part_of(updated, unplaced_of(updated, growing));
     for (auto& [name, node] : part.nodes) node.peer = before.manifest.nodes.at(name).peer;
+    auction->join(neighbours(updated, part));
     const std::set<std::string> barred(before.barred.begin(), before.barred.end());
     const Auction::Peers left_out = [&barred] { return barred; };
     Task<Result<Candidate>> asking = auction->run(std::move(part), parts_.now() + kBidRound + 1s, left_out);
@@ -213,7 +224,9 @@ Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
                 [&](const auto& pair) { return leaving.contains(pair.first) || !wanted.nodes.contains(pair.first); });
   std::set<std::string> taken = occupied(stays, displaced);
   const Auction::Peers excluded = [&taken] { return taken; };
-  Task<Result<Candidate>> running = auction->run(part_of(updated, displaced), parts_.now() + kBidRound + 1s, excluded);
+  jobs::Ensemble part = part_of(updated, displaced);
+  auction->join(neighbours(updated, part));
+  Task<Result<Candidate>> running = auction->run(std::move(part), parts_.now() + kBidRound + 1s, excluded);
   const Result<Candidate> found = co_await std::move(running);
   if (found) co_return Result<void>();
   if (!found.error().is(Errc::deadline_exceeded)) co_return std::unexpected(found.error());

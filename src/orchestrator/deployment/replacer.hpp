@@ -33,6 +33,8 @@
 //     its reason: after a restart of this daemon the machine answers, or is found to be lost again.
 //  7. A node with a standby (standby.hpp) leaves its lost machine for that of the standby, without an auction. One that
 //     supervision starts again gets it if no other machine takes the node.
+//  8. Edges of a node that is sought hold to the machines of the nodes that have one, and of standbys (auction.hpp, 4);
+//     those to a lost machine are measured when that is replaced.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -130,6 +132,8 @@ class Replacer {
   Task<void> end_when_released(Releases before, CancelScope& bidding);
   /// Whether parts are placed one after another; else all at once, or nothing.
   [[nodiscard]] bool replaces() const;
+  /// Without these, and without those whose machine is lost.
+  [[nodiscard]] Placed neighbours(const DeploymentRecord& record, const jobs::Ensemble& part) const;
   [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;
   [[nodiscard]] bool is_wanted_still(const std::string& node, const Unplaced& wanted) const;
   /// Why nodes have no machine, by their names.

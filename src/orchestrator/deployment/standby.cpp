@@ -50,15 +50,34 @@ std::vector<MissingStandby> missing_standbys(const DeploymentRecord& record) {
   return missing;
 }
 
+std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble) {
+  const auto copies_of = [&](const std::string& name) {
+    std::vector<std::string> copies{name};
+    const auto node = ensemble.nodes.find(name);
+    for (std::uint32_t number = 1; node != ensemble.nodes.end() && number <= node->second.redundancy; ++number)
+      copies.push_back(jobs::standby_id(name, number));
+    return copies;
+  };
+  std::vector<jobs::Edge> edges;
+  for (const jobs::Edge& edge : ensemble.edges) {
+    if (!edge.has_limits()) continue;
+    for (const std::string& s : copies_of(edge.s))
+      for (const std::string& t : copies_of(edge.t)) edges.push_back({.s = s, .t = t, .rtt = edge.rtt, .bw = edge.bw});
+  }
+  return edges;
+}
+
 jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted) {
   jobs::Ensemble part = ensemble;
-  part.edges.clear();
+  part.edges = edges_with_standbys(ensemble);
+  std::erase_if(part.edges, [id = wanted.id()](const jobs::Edge& edge) { return edge.s != id && edge.t != id; });
   part.nodes.clear();
   part.nodes[wanted.id()] = standby_node(ensemble.nodes.at(wanted.node));
   return part;
 }
 
 jobs::Ensemble with_standbys(jobs::Ensemble ensemble) {
+  ensemble.edges = edges_with_standbys(ensemble);
   std::map<std::string, jobs::Node> standbys;
   for (auto& [name, node] : ensemble.nodes)
     for (std::uint32_t number = 1; number <= node.redundancy; ++number)

@@ -61,6 +61,21 @@ TEST_F(StandbyTest, WhatTheEnsembleAsksForIsMissingUntilItIsInTheRecord) {
   EXPECT_TRUE(occupied(record, {}).contains("p-spare"));
 }
 
+TEST_F(StandbyTest, EdgesHoldForEveryMachineThatMayTakeTheNodeOver) {
+  record.ensemble.edges = {{.s = "left", .t = "right", .rtt = 10}};
+  const std::vector<jobs::Edge> all{{.s = "left", .t = "right", .rtt = 10},
+                                    {.s = "left", .t = "right-standby-1", .rtt = 10}};
+  EXPECT_EQ(edges_with_standbys(record.ensemble), all);
+  EXPECT_EQ(with_standbys(record.ensemble).edges, all);
+  const jobs::Ensemble part = standby_part(record.ensemble, {"right", 1});
+  ASSERT_EQ(part.edges.size(), 1u);
+  EXPECT_EQ(part.edges[0].t, "right-standby-1");
+  EXPECT_TRUE(needed_features(part, "right-standby-1").contains(Feature::edges));
+  change();
+  stand_by();
+  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", "p-right"}, {"right-standby-1", "p-spare"}}));
+}
+
 TEST_F(StandbyTest, ANodeThatLosesItsMachineGetsThatOfItsStandbyInTheSameChange) {
   change();
   stand_by();

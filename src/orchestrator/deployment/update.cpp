@@ -60,6 +60,38 @@ bool stands_by_still(const jobs::Ensemble& before, const jobs::Ensemble& after, 
                              [&](const std::string& name) { return same_work(before, after, name); });
 }
 
+/// What the edges between the two nodes ask for together.
+jobs::Edge limits_between(const jobs::Ensemble& ensemble, const std::string& s, const std::string& t) {
+  jobs::Edge all{.s = s, .t = t};
+  for (const jobs::Edge& edge : ensemble.edges) {
+    if (std::minmax(edge.s, edge.t) != std::minmax(s, t)) continue;
+    if (edge.rtt != 0) all.rtt = all.rtt == 0 ? edge.rtt : std::min(all.rtt, edge.rtt);
+    all.bw = std::max(all.bw, edge.bw);
+  }
+  return all;
+}
+
+/// What runs was measured for the limits that it had when it was placed.
+Result<void> check_edges(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  const auto stays = [&](const std::string& name) {
+    const auto placed = record.manifest.nodes.find(name);
+    const auto node = wanted.nodes.find(name);
+    return placed != record.manifest.nodes.end() && record.ensemble.nodes.contains(name) &&
+           node != wanted.nodes.end() && !must_move(wanted, node->second, placed->second);
+  };
+  for (std::size_t i = 0; i < wanted.edges.size(); ++i) {
+    const jobs::Edge& edge = wanted.edges[i];
+    if (!stays(edge.s) || !stays(edge.t)) continue;
+    const jobs::Edge before = limits_between(record.ensemble, edge.s, edge.t);
+    if ((edge.rtt == 0 || (before.rtt != 0 && before.rtt <= edge.rtt)) && before.bw >= edge.bw) continue;
+    return fail(Errc::invalid_argument,
+                "edges[{}]: cannot be made stricter while {} and {} run; give one of the nodes another name to have it "
+                "placed anew",
+                i, edge.s, edge.t);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::set<std::string> moving_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
@@ -106,7 +138,7 @@ Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& 
                   "update when that is here",
                   name);
   }
-  return {};
+  return check_edges(record, wanted);
 }
 
 void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {

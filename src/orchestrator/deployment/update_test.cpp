@@ -72,6 +72,27 @@ TEST_F(UpdateTest, AMachineWhoseOwnerHasEndedWorkIsRefusedWithTheCauseAndWhatHel
   EXPECT_TRUE(check_update(record, wanted)) << "nothing is to run there";
 }
 
+/// What runs was measured for the limits that it had.
+TEST_F(UpdateTest, LimitsOfEdgesBetweenNodesThatRunAreNotMadeStricter) {
+  record.ensemble.edges = {{.s = "left", .t = "right", .rtt = 50, .bw = 1000}};
+  jobs::Ensemble wanted = ensemble();
+  const auto checked = [&](std::uint64_t rtt, std::uint64_t bw) {
+    wanted.edges = {{.s = "right", .t = "left", .rtt = rtt, .bw = bw}};
+    return check_update(record, wanted);
+  };
+  EXPECT_TRUE(checked(50, 1000));
+  EXPECT_TRUE(checked(60, 0)) << "less is asked for";
+  EXPECT_TRUE(checked(0, 0));
+  EXPECT_FALSE(checked(50, 1001));
+  const Result<void> stricter = checked(49, 1000);
+  ASSERT_FALSE(stricter);
+  EXPECT_NE(stricter.error().to_string().find("edges[0]: cannot be made stricter while right and left run"),
+            std::string::npos)
+      << stricter.error().to_string();
+  wanted.nodes.at("left").peer = "p-elsewhere";
+  EXPECT_TRUE(checked(1, 1)) << "it moves, and is measured";
+}
+
 TEST_F(UpdateTest, ANodeGrowsIfItAsksForMoreAndSomethingThatRunsIsStoppedForIt) {
   using Change = std::function<void(jobs::Ensemble&)>;
   const std::set<std::string> left = {"left"};

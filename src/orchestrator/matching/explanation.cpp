@@ -7,6 +7,7 @@
 namespace dms::orchestrator {
 
 using protocol::Choice;
+using protocol::EdgeVerdict;
 using protocol::MachineVerdict;
 namespace {
 
@@ -148,18 +149,53 @@ class Reasons {
 
 }  // namespace
 
-void Explanation::add_match(const Market& market, const Wanted& wanted, const Match& match) {
+void Explanation::add_match(const Market& market, const Wanted& wanted, const Match& match,
+                            const std::vector<Link>& links) {
   std::set<std::string> nodes;
-  for (const WantedNode& node : wanted.nodes) nodes.insert(node.name);
+  for (const WantedNode& node : wanted.nodes)
+    if (!node.placed) nodes.insert(node.name);
   std::erase_if(verdicts_, [&](const auto& entry) { return nodes.contains(entry.first.second); });
+  std::erase_if(edges_, [&](const EdgeVerdict& edge) { return nodes.contains(edge.s) || nodes.contains(edge.t); });
+  add_edges(market, wanted, links);
   optimal_ = optimal_ && match.optimal;
   const Reasons reasons(market, wanted, match);
   for (const bool chosen : {true, false})
     for (std::size_t n = 0; n < wanted.nodes.size(); ++n) {
+      if (wanted.nodes[n].placed) continue;
       const std::uint32_t id = market.find_node(wanted.nodes[n].name);
       for (std::uint32_t bid = 0; bid < market.machines().size() && verdicts_.size() < kMaxHeard; ++bid)
         if (market.is_for(bid, id) && reasons.is_chosen(bid, n) == chosen)
           add(market.machines()[bid].peer, wanted.nodes[n].name, chosen, reasons.of(bid, n));
+    }
+}
+
+void Explanation::add_edges(const Market& market, const Wanted& wanted, const std::vector<Link>& links) {
+  const auto bids_for = [&](std::uint32_t peer, const std::string& node) {
+    const std::uint32_t id = market.find_node(node);
+    for (std::size_t bid = 0; bid < market.machines().size(); ++bid)
+      if (market.peer(bid) == peer && market.is_for(bid, id)) return true;
+    return false;
+  };
+  for (const WantedEdge& edge : wanted.edges)
+    for (const Link& link : links) {
+      const auto a = market.find_peer(link.a);
+      const auto b = market.find_peer(link.b);
+      if (!a || !b) continue;
+      const std::string& s = wanted.nodes[edge.s].name;
+      const std::string& t = wanted.nodes[edge.t].name;
+      for (const bool forth : {true, false}) {
+        if (edges_.size() >= kMaxVerdicts || !bids_for(forth ? *a : *b, s) || !bids_for(forth ? *b : *a, t)) continue;
+        const Market::Measured& measured = market.measured(*a, *b);
+        EdgeVerdict& made = edges_.emplace_back();
+        made.s = s;
+        made.t = t;
+        made.a = forth ? link.a : link.b;
+        made.b = forth ? link.b : link.a;
+        made.asked = limits_text(edge);
+        made.measured = link.failure.empty() ? measured_text(edge, measured)
+                                             : shortened(printable("not measured: " + link.failure), kMaxVerdict);
+        made.holds = explain_edge(edge, measured, false).empty();
+      }
     }
 }
 
@@ -174,6 +210,7 @@ void Explanation::add(const std::string& peer, const std::string& node, bool cho
 Choice Explanation::get() const {
   Choice choice;
   choice.optimal = optimal_;
+  choice.edges = edges_;
   for (const bool chosen : {true, false})
     for (const auto& [key, verdict] : verdicts_) {
       if (verdict.chosen != chosen) continue;
@@ -207,6 +244,9 @@ void merge(Choice& all, const Choice& latest, const std::set<std::string>& nodes
                 [&](const MachineVerdict& verdict) { return verdict.node.empty() || nodes.contains(verdict.node); });
   all.machines.insert(all.machines.end(), latest.machines.begin(), latest.machines.end());
   std::ranges::stable_sort(all.machines, std::greater(), &MachineVerdict::chosen);
+  std::erase_if(all.edges, [&](const EdgeVerdict& edge) { return nodes.contains(edge.s) || nodes.contains(edge.t); });
+  all.edges.insert(all.edges.end(), latest.edges.begin(), latest.edges.end());
+  if (all.edges.size() > kMaxVerdicts) all.edges.resize(kMaxVerdicts);
   all.left_out = latest.left_out;
   if (all.machines.size() > kMaxVerdicts) {
     all.left_out += static_cast<std::uint32_t>(all.machines.size() - kMaxVerdicts);

@@ -6,7 +6,9 @@
 //     the chosen machine has before it in the order of preference (matcher.hpp, 2).
 //  2. get() is bounded: kMaxVerdicts, those chosen first, and kMaxVerdict bytes of each reason; the others are counted.
 //     At most kMaxHeard are remembered.
-//  3. against() counts the machines by reason, for what is told of nodes without one (auction/shortage.hpp).
+//  3. Of each edge with limits it says for each pair of machines that was measured for it what was asked for, what was
+//     measured, or why that failed; kMaxVerdicts pairs at most.
+//  4. against() counts the machines by reason, for what is told of nodes without one (auction/shortage.hpp).
 //
 // Attacks: names and texts of other machines are made printable here, once for all that show them.
 #pragma once
@@ -27,8 +29,9 @@ inline constexpr std::size_t kMaxHeard = 4096;
 
 class Explanation {
  public:
-  /// Replaces what was said of these nodes.
-  void add_match(const Market& market, const Wanted& wanted, const Match& match);
+  /// Replaces what was said of these nodes; of those that are placed already nothing is said. `links` are those of the
+  /// market.
+  void add_match(const Market& market, const Wanted& wanted, const Match& match, const std::vector<Link>& links = {});
   void add_refusal(const std::string& peer, std::string_view why);
   [[nodiscard]] protocol::Choice get() const;
 
@@ -43,9 +46,11 @@ class Explanation {
   [[nodiscard]] std::size_t heard() const;
 
  private:
+  void add_edges(const Market& market, const Wanted& wanted, const std::vector<Link>& links);
   void add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason);
 
   std::map<std::pair<std::string, std::string>, protocol::MachineVerdict> verdicts_;  ///< by peer and node
+  std::vector<protocol::EdgeVerdict> edges_;
   bool optimal_ = true;
 };
 

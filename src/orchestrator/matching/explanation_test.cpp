@@ -102,6 +102,36 @@ TEST_F(ExplanationTest, WhatDoesNotHoldBetweenMachinesIsNamed) {
   EXPECT_EQ((of("a") + of("a", "m")).find("and a machine runs one") == std::string::npos, false);
 }
 
+TEST_F(ExplanationTest, OfEachPairThatWasMeasuredItIsSaidWhatWasAskedAndFound) {
+  wanted.nodes.push_back(wanted.nodes[0]);
+  wanted.nodes[1].name = "m";
+  wanted.nodes[1].peer = "a";
+  wanted.nodes[1].placed = true;
+  wanted.edges.push_back({.s = 0, .t = 1, .rtt = Duration(50ms), .bandwidth = 1000});
+  machines = {machine("a"), machine("b"), machine("c"), machine("d")};
+  machines[0].node = "m";
+  for (std::size_t i = 1; i < machines.size(); ++i) machines[i].node = "n";
+  links = {{"a", "b", Duration(80ms), 2000}, {"c", "a", Duration(20ms), 1000}, {"a", "d", {}, {}, "no\x1b[2J answer"}};
+  Explanation explanation;
+  const Market market(machines, links);
+  explanation.add_match(market, wanted, match(market, wanted), links);
+  const Choice choice = explanation.get();
+  ASSERT_EQ(choice.edges.size(), 3u);
+  EXPECT_EQ(choice.edges[0].s, "n");
+  EXPECT_EQ(choice.edges[0].t, "m");
+  EXPECT_EQ(choice.edges[0].a, "b");
+  EXPECT_EQ(choice.edges[0].b, "a");
+  EXPECT_EQ(choice.edges[0].asked, "50 ms at most, 1000 bit/s at least");
+  EXPECT_EQ(choice.edges[0].measured, "80 ms, 2000 bit/s");
+  EXPECT_FALSE(choice.edges[0].holds);
+  EXPECT_TRUE(choice.edges[1].holds);
+  EXPECT_EQ(choice.edges[2].measured, "not measured: no\\x1b[2J answer");
+  for (const auto& verdict : choice.machines) EXPECT_EQ(verdict.node, "n") << "the other node is not chosen for";
+  Choice all = choice;
+  merge(all, choice, {"n"});
+  EXPECT_EQ(all.edges.size(), 3u) << "the latest replaces what was said";
+}
+
 TEST_F(ExplanationTest, WhatOtherMachinesWriteIsPrintableAndBounded) {
   Explanation explanation;
   for (int i = 0; i < 200; ++i)

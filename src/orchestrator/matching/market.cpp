@@ -35,6 +35,7 @@ void join_measurements(std::vector<std::pair<std::uint32_t, Market::Measured>>& 
     }
     Market::Measured& known = links[kept - 1].second;
     const Market::Measured& more = links[i].second;
+    known.failed = known.failed || more.failed;
     if (more.rtt) known.rtt = std::max(known.rtt.value_or(*more.rtt), *more.rtt);
     if (more.bandwidth) known.bandwidth = std::min(known.bandwidth.value_or(*more.bandwidth), *more.bandwidth);
   }
@@ -103,8 +104,9 @@ Market::Market(std::vector<Machine> machines, const std::vector<Link>& links) {
     const auto a = find_peer(link.a);
     const auto b = find_peer(link.b);
     if (!a || !b || *a == *b) continue;
-    links_[*a].emplace_back(*b, Measured{link.rtt, link.bandwidth});
-    links_[*b].emplace_back(*a, Measured{link.rtt, link.bandwidth});
+    const Measured measured{link.rtt, link.bandwidth, !link.failure.empty()};
+    links_[*a].emplace_back(*b, measured);
+    links_[*b].emplace_back(*a, measured);
   }
   for (auto& of_peer : links_) join_measurements(of_peer);
 }

@@ -8,7 +8,8 @@
 //     order of the parts of their cost that no decision changes, so that a decision looks at no more of them than may
 //     be chosen. The order in which the bids came has no influence.
 //  3. A Link is what was measured between two machines, whichever of them has measured; of several measurements the
-//     worst counts, so that a machine gains nothing by reporting a better one. What is absent was not measured.
+//     worst counts, so that a machine gains nothing by reporting a better one. What is absent was not measured; of a
+//     Link with a failure that was tried in vain.
 //
 // Threads: values, read only once built. Cost: n log n for n bids.
 #pragma once
@@ -42,6 +43,7 @@ struct Link {
   std::string b;
   std::optional<Duration> rtt;
   std::optional<std::uint64_t> bandwidth;  ///< bits per second
+  std::string failure = {};                ///< why it was not measured
 };
 
 /// Beyond it a price counts as this: sums of many stay exact.
@@ -53,6 +55,7 @@ class Market {
   struct Measured {
     std::optional<Duration> rtt;
     std::optional<std::uint64_t> bandwidth;
+    bool failed = false;
   };
   /// The parts of the cost of a bid that are the same for every decision, as they are compared (matcher.hpp, 2).
   struct Preference {

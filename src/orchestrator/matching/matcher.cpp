@@ -137,7 +137,8 @@ class Matcher {
   /// The slot has no machine.
   [[nodiscard]] Cost without(std::size_t s) const {
     const bool is_primary = first_slot_[slots_[s].node] == s;
-    return {.unplaced = is_primary ? 1 : 0, .copies = is_primary ? 0 : 1};
+    if (!is_primary) return {.copies = 1};
+    return {.unplaced = wanted_.nodes[slots_[s].node].placed ? kPlacedWorth : 1};
   }
 
   void join_slots() {
@@ -235,6 +236,7 @@ class Matcher {
       return 0;
     }
     const WantedEdge& edge = *pair.edge;
+    if (measured.failed) return std::nullopt;
     if (edge.rtt > 0ns && (measured.rtt ? *measured.rtt > edge.rtt : !wanted_.unmeasured_holds)) return std::nullopt;
     if (edge.bandwidth > 0 && (measured.bandwidth ? *measured.bandwidth < edge.bandwidth : !wanted_.unmeasured_holds))
       return std::nullopt;
@@ -474,8 +476,26 @@ Cost cost_of(const Market& market, std::uint32_t bid, const Wanted& wanted, std:
   return full_cost(market, bid, waste, lot_of(seed_of(wanted, node), market.hash(bid)));
 }
 
+namespace {
+double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
+
+std::string both(std::string first, const std::string& second) {
+  return first + (first.empty() || second.empty() ? "" : ", ") + second;
+}
+}  // namespace
+
+std::string limits_text(const WantedEdge& edge) {
+  return both(edge.rtt > 0ns ? fmt::format("{:.4g} ms at most", ms(edge.rtt)) : "",
+              edge.bandwidth > 0 ? fmt::format("{} bit/s at least", edge.bandwidth) : "");
+}
+
+std::string measured_text(const WantedEdge& edge, const Market::Measured& measured) {
+  return both(edge.rtt > 0ns && measured.rtt ? fmt::format("{:.4g} ms", ms(*measured.rtt)) : "",
+              edge.bandwidth > 0 && measured.bandwidth ? fmt::format("{} bit/s", *measured.bandwidth) : "");
+}
+
 std::string explain_edge(const WantedEdge& edge, const Market::Measured& measured, bool unmeasured_holds) {
-  const auto ms = [](Duration d) { return static_cast<double>(d.count()) / 1e6; };
+  if (measured.failed) return "the way there could not be measured";
   if (edge.rtt > 0ns && measured.rtt && *measured.rtt > edge.rtt)
     return fmt::format("a round trip of {:.4g} ms, {:.4g} ms at most is asked for", ms(*measured.rtt), ms(edge.rtt));
   if (edge.bandwidth > 0 && measured.bandwidth && *measured.bandwidth < edge.bandwidth)

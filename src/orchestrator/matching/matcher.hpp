@@ -20,7 +20,9 @@
 //     choice is known to be the best, or only the best that was found by then.
 //  5. What was not measured between two machines does not keep an edge. With `unmeasured_holds` it does, and
 //     `unmeasured` lists the pairs of the choice that are still to be measured: measured and matched again until it is
-//     empty, few pairs need be measured.
+//     empty, few pairs need be measured. What was tried in vain keeps none, either way.
+//  6. A node that is `placed` has its machine already, the only one of its bids. It keeps that, and the edges from it
+//     are constraints of the others.
 //
 // Pure functions. Cost: one pass over the bids until the first group of equal preference that has enough machines.
 // Attacks: a false offer, load or location leads to a refused commit or to work that a provider did not want; a price
@@ -40,6 +42,8 @@ namespace dms::orchestrator {
 inline constexpr std::uint64_t kWasteStep = 4;
 inline constexpr std::int64_t kMostWaste = 3;
 inline constexpr std::uint64_t kBudget = 1'000'000;
+/// A placed node is worth as many others.
+inline constexpr std::int64_t kPlacedWorth = 1'000'000;
 /// Of a node; more are not looked for.
 inline constexpr std::uint32_t kMaxCopies = 64;
 
@@ -56,6 +60,7 @@ struct WantedNode {
   std::string peer;          ///< that it is pinned to; empty: any
   std::uint32_t copies = 1;  ///< with the primary
   Area spread = Area::machine;
+  bool placed = false;  ///< on `peer`, see (6)
 };
 /// Between two nodes, by their index. 0: no limit.
 struct WantedEdge {
@@ -95,6 +100,10 @@ struct Match {
 
 /// What a bid costs a node, edges apart; for explanations.
 [[nodiscard]] Cost cost_of(const Market& market, std::uint32_t bid, const Wanted& wanted, std::size_t node);
+/// What the edge asks for.
+[[nodiscard]] std::string limits_text(const WantedEdge& edge);
+/// What was measured, as far as the edge asks for it.
+[[nodiscard]] std::string measured_text(const WantedEdge& edge, const Market::Measured& measured);
 /// Why the edge does not hold between two machines, with numbers; empty if it holds.
 [[nodiscard]] std::string explain_edge(const WantedEdge& edge, const Market::Measured& measured, bool unmeasured_holds);
 

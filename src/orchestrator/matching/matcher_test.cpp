@@ -81,7 +81,7 @@ TEST(Matcher, TheChoiceIsTheBestOfAllThereAre) {
       const bool pinned = !made.w.nodes[n].peer.empty();
       const bool primary =
           placed > 0 && (!pinned || market.machines()[found.chosen[n][0]].peer == made.w.nodes[n].peer);
-      sum.unplaced += primary ? 0 : 1;
+      sum.unplaced += primary ? 0 : made.w.nodes[n].placed ? kPlacedWorth : 1;
       sum.copies += made.w.nodes[n].copies - static_cast<std::int64_t>(placed) - (primary ? 0 : 1);
       for (const std::uint32_t b : found.chosen[n]) sum += cost_of(market, b, made.w, n), chosen.emplace_back(n, b);
     }
@@ -99,6 +99,39 @@ TEST(Matcher, TheChoiceIsTheBestOfAllThereAre) {
   }
   EXPECT_GT(coupled, 1000);
   EXPECT_GT(complete, 1000);
+}
+
+/// It costs more than any number of others to leave it.
+TEST(Matcher, ANodeThatHasItsMachineKeepsItAndItsEdgesHold) {
+  Wanted w = wanted({node("a"), node("b"), node("old")});
+  w.nodes[2].peer = "x";
+  w.nodes[2].placed = true;
+  w.edges = {{.s = 0, .t = 2, .rtt = 10ms}, {.s = 2, .t = 1, .bandwidth = 100}};
+  const std::vector<Machine> machines{bid("x", std::nullopt, "old"), bid("p", machine(4, 4), "a"),
+                                      bid("q", machine(4, 4), "b"), bid("r", machine(4, 4), "b")};
+  const Market far(machines, {{"x", "p", Duration(11ms), 1000}, {"q", "x", Duration(1ms), 99}});
+  Match found = match(far, w);
+  EXPECT_EQ(peers(far, found), (std::vector<std::vector<std::string>>{{}, {}, {"x"}}));
+  EXPECT_FALSE(found.complete);
+  const Market near(machines, {{"x", "p", Duration(10ms), {}}, {"q", "x", {}, 99}, {"r", "x", {}, 100}});
+  found = match(near, w);
+  EXPECT_EQ(peers(near, found), (std::vector<std::vector<std::string>>{{"p"}, {"r"}, {"x"}}));
+  EXPECT_TRUE(found.complete);
+}
+
+TEST(Matcher, WhatWasMeasuredInVainKeepsNoEdge) {
+  Wanted w = wanted({node("a"), node("b")});
+  w.edges = {{.s = 0, .t = 1, .rtt = 10ms}};
+  w.unmeasured_holds = true;
+  const std::vector<Machine> machines{bid("p", machine(4, 4), "a"), bid("q", machine(4, 4), "b")};
+  const Market untried(machines);
+  Match found = match(untried, w);
+  EXPECT_TRUE(found.complete);
+  ASSERT_EQ(found.unmeasured.size(), 1u);
+  const Market tried(machines, {{"q", "p", {}, {}, "it did not answer"}});
+  found = match(tried, w);
+  EXPECT_FALSE(found.complete);
+  EXPECT_TRUE(found.unmeasured.empty());
 }
 
 /// Many nodes that want the same machines, where taking the best one after another is not the best choice.

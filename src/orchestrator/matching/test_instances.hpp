@@ -21,7 +21,7 @@ class BruteForce {
   BruteForce(const Market& market, const Wanted& w) : market_(market), wanted_(w) {
     for (std::size_t n = 0; n < w.nodes.size(); ++n)
       for (std::uint32_t c = 0; c < w.nodes[n].copies; ++c) slots_.emplace_back(n, c);
-    best_.unplaced = static_cast<std::int64_t>(slots_.size()) + 1;
+    best_.unplaced = kPlacedWorth * (static_cast<std::int64_t>(slots_.size()) + 1);
     choose(0, Cost{});
   }
   [[nodiscard]] const Cost& best() const { return best_; }
@@ -67,7 +67,8 @@ class BruteForce {
       return;
     }
     chosen_.push_back(kNobody);
-    choose(slot + 1, so_far + (slots_[slot].second == 0 ? Cost{.unplaced = 1} : Cost{.copies = 1}));
+    const std::int64_t worth = wanted_.nodes[slots_[slot].first].placed ? kPlacedWorth : 1;
+    choose(slot + 1, so_far + (slots_[slot].second == 0 ? Cost{.unplaced = worth} : Cost{.copies = 1}));
     for (std::size_t b = 0; b < market_.machines().size(); ++b) {
       if (!may_have(slot, b)) continue;
       Cost cost = so_far + cost_of(market_, static_cast<std::uint32_t>(b), wanted_, slots_[slot].first);
@@ -141,6 +142,7 @@ inline Instance random_instance(SeededRandom& random) {
     one.name = fmt::format("node{}", n);
     one.resources = size(3);
     if (flip(5)) one.peer = fmt::format("peer{}", n);
+    one.placed = !one.peer.empty() && flip(2);
     if (flip(4)) one.copies = 2 + static_cast<std::uint32_t>(random.below(nodes > 2 ? 1 : 2));
     if (flip(4)) one.spread = flip(2) ? Area::country : Area::network;
     if (flip(5)) one.location.accept.push_back({.continent = "Europe"});
@@ -163,6 +165,7 @@ inline Instance random_instance(SeededRandom& random) {
       Link link{fmt::format("peer{}", a), fmt::format("peer{}", b), {}, {}};
       if (!flip(4)) link.rtt = Duration(random.below(80'000'000));
       if (!flip(4)) link.bandwidth = 50 + random.below(200);
+      if (flip(8)) link.failure = "it did not answer";
       made.links.push_back(std::move(link));
     }
   if (flip(6)) made.w.excluded.insert(fmt::format("peer{}", random.below(count)));
