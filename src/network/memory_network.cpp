@@ -58,8 +58,8 @@ Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, 
                    kMaxMessage - 8);
   if (substrate_->resetting_.contains(to)) co_return fail(Errc::closed, "write: the stream was reset");
   MemoryNetwork* receiver = substrate_->find(self_, to);
-  if (receiver == nullptr) co_return std::unexpected(no_link(to));
-  if (!receiver->handlers_.contains(protocol))
+  if (receiver == nullptr && !substrate_->is_silent(self_, to)) co_return std::unexpected(no_link(to));
+  if (receiver != nullptr && !receiver->handlers_.contains(protocol))
     co_return fail(Errc::unsupported, "peer {} does not speak {}", to.to_string(), protocol);
   dispatch({self_, to, std::move(protocol), false, std::move(message)});
   co_return Result<void>();
@@ -191,10 +191,10 @@ Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
 Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
   CO_TRY_VOID(check_open());
   if (peer == self_) co_return Duration(0);
-  if (substrate_->find(self_, peer) == nullptr) co_return std::unexpected(no_link(peer));
-  const Duration round_trip = 2 * substrate_->latency_;
-  CO_TRY_VOID(co_await sleep_for(round_trip));
-  co_return round_trip;
+  ++substrate_->counters_.pings;
+  if (substrate_->find(self_, peer) != nullptr) co_return 2 * substrate_->latency_;
+  if (substrate_->is_silent(self_, peer)) CO_TRY_VOID(co_await sleep_for(MemorySubstrate::kSilence));
+  co_return std::unexpected(no_link(peer));
 }
 
 std::vector<crypto::PeerId> MemoryNetwork::peers() const {

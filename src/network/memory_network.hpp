@@ -7,7 +7,7 @@
 //  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
 //     failed after accepting them; a tap sees every message, may change it and may drop it. A peer that resets the
 //     streams of messages to it has their senders see Errc::closed, as over a real connection; its pings and its own
-//     messages go on.
+//     messages go on. Pings are answered at once: they say that a peer is there, and cost nobody an event.
 //  4. Streams are pairs in memory (memory_stream.hpp) with the substrate's latency. A stream tap sees what is written
 //     to them, may change it and may reset the stream; a cut resets a stream when something is written to it.
 //
@@ -39,6 +39,7 @@ struct MemoryMessage {
 class MemorySubstrate {
  public:
   static constexpr std::size_t kMaxInFlight = 4096;
+  static constexpr Duration kSilence = 20s;
   /// Sees each message before it leaves, and may change it; false drops it.
   using Tap = std::function<bool(MemoryMessage&)>;
   /// Sees what `from` writes to a stream, and may change it; false resets the stream.
@@ -48,6 +49,7 @@ class MemorySubstrate {
     std::uint64_t dropped = 0;   ///< by loss, a tap, a cut or the bound
     std::uint64_t rejected = 0;  ///< by a validator's Validation::reject
     std::uint64_t ignored = 0;   ///< by a validator's Validation::ignore
+    std::uint64_t pings = 0;     ///< sent
   };
 
   void set_latency(Duration latency) { latency_ = latency; }
@@ -56,7 +58,8 @@ class MemorySubstrate {
   void set_tap(Tap tap) { tap_ = std::move(tap); }
   void set_stream_tap(StreamTap tap) { stream_tap_ = std::move(tap); }
   void cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut = true);
-  /// Whether peers() leaves out who is cut; a real connection that is dead is listed for up to a minute.
+  /// Whether those who are cut notice: peers() leaves them out, and what is sent fails. A real connection that is dead
+  /// is listed for up to a minute, what is sent over it is lost, and pings have no answer for kSilence.
   void notice_cuts(bool notices) { notices_cuts_ = notices; }
   void reset_streams_to(const crypto::PeerId& peer, bool resets = true);
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -65,6 +68,9 @@ class MemorySubstrate {
   friend class MemoryNetwork;
   [[nodiscard]] MemoryNetwork* find(const crypto::PeerId& from, const crypto::PeerId& to) const;
   [[nodiscard]] bool is_cut(const crypto::PeerId& a, const crypto::PeerId& b) const;
+  [[nodiscard]] bool is_silent(const crypto::PeerId& a, const crypto::PeerId& b) const {
+    return !notices_cuts_ && is_cut(a, b);
+  }
 
   Duration latency_ = 1ms;
   double loss_ = 0;
