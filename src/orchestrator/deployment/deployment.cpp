@@ -76,8 +76,8 @@ Result<void> check_running(const DeploymentRecord& record) {
 
 }  // namespace
 
-Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor,
-                       DeploymentRecord record)
+Deployment::Deployment(Services services, RecordStore& records, Heartbeats& heartbeats,
+                       std::unique_ptr<actor::Actor> actor, DeploymentRecord record)
     : services_(std::move(services)),
       output_(services_.work_dir),
       actor_(std::move(actor)),
@@ -95,7 +95,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
           },
           [this](const std::string& node) { return supervisor_.refused(node); }),
       supervisor_(
-          parts(), liveness_, work_,
+          parts(), liveness_, heartbeats, work_,
           {.lost = [this](std::string node, std::string reason,
                           bool ended) { return on_lost(std::move(node), std::move(reason), ended); },
            .missing =
@@ -118,12 +118,13 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
   set_deadline();
 }
 
-Result<std::unique_ptr<Deployment>> Deployment::create(Services services, RecordStore& records,
+Result<std::unique_ptr<Deployment>> Deployment::create(Services services, RecordStore& records, Heartbeats& heartbeats,
                                                        std::unique_ptr<actor::Actor> actor, DeploymentRecord record) {
   record.manifest.id = record.id;
   record.manifest.metadata = record.ensemble.metadata;
   record.manifest.orchestrator = actor->handle();
-  std::unique_ptr<Deployment> made(new Deployment(std::move(services), records, std::move(actor), std::move(record)));
+  std::unique_ptr<Deployment> made(
+      new Deployment(std::move(services), records, heartbeats, std::move(actor), std::move(record)));
   TRY_VOID(made->actor_->add_behaviour(
       std::string(kTaskTermination.path),
       [self = made.get()](actor::Envelope envelope) { return self->endings_.on_notice(std::move(envelope)); }));

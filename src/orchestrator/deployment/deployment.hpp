@@ -69,8 +69,9 @@ inline constexpr Duration kStartRefusalPatience = 1min;
 
 class Deployment {
  public:
-  /// `actor` is the deployment's own: a child of the node with the deployment's id as its inbox. `records` outlives it.
-  static Result<std::unique_ptr<Deployment>> create(Services services, RecordStore& records,
+  /// `actor` is the deployment's own: a child of the node with the deployment's id as its inbox. `records` and
+  /// `heartbeats`, those of the node, outlive it.
+  static Result<std::unique_ptr<Deployment>> create(Services services, RecordStore& records, Heartbeats& heartbeats,
                                                     std::unique_ptr<actor::Actor> actor, DeploymentRecord record);
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
@@ -115,7 +116,8 @@ class Deployment {
   };
   using Change = DurableRecord::Change;
 
-  Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor, DeploymentRecord record);
+  Deployment(Services services, RecordStore& records, Heartbeats& heartbeats, std::unique_ptr<actor::Actor> actor,
+             DeploymentRecord record);
   [[nodiscard]] Parts parts() { return {services_, *actor_, record_, providers_, output_}; }
   void set_deadline();
   void grant_again();

@@ -18,6 +18,7 @@ Deployments::Deployments(Services services, actor::Actor& root)
       records_(services_.store),
       output_(services_.work_dir),
       blobs_(services_.work_dir),
+      heartbeats_(services_.lane, services_.network),
       root_(root),
       work_(services_.lane, "deployments") {}
 
@@ -68,6 +69,7 @@ Task<void> Deployments::close() {
     const auto node = active_.extract(active_.begin());
     co_await node.mapped()->close();
   }
+  co_await heartbeats_.close();
 }
 
 /// The record is not stored here: what a restart finds is stored already, and a new one is stored by its caller.
@@ -77,7 +79,7 @@ Task<Result<Deployment*>> Deployments::adopt(DeploymentRecord record) {
   actor::ChildOptions options;
   options.key = root_.security().key().derive("deployment/" + id);
   CO_TRY(auto child, root_.create_child(id, std::move(options)));
-  CO_TRY(auto made, Deployment::create(services_, records_, std::move(child), std::move(record)));
+  CO_TRY(auto made, Deployment::create(services_, records_, heartbeats_, std::move(child), std::move(record)));
   const Found deployment = std::move(made);
   deployment->on_end([this, id] { work_.spawn(retire(id)); });
   active_[id] = deployment;

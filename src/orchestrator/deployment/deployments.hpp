@@ -100,6 +100,7 @@ class Deployments {
   RecordStore records_;
   OutputStore output_;
   Blobs blobs_;
+  Heartbeats heartbeats_;
   actor::Actor& root_;
   std::map<std::string, Found> active_;  // shared with handlers that wait on one
   bool closed_ = false;

@@ -437,6 +437,8 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
 
 /// Of what goes on where it is if its machine answers, the status of the deployment says nothing.
 Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
+  const Unplaced wanted = all_wanted();  // the machine of others has answered meanwhile
+  std::erase_if(troubles, [&wanted](const auto& trouble) { return !wanted.contains(trouble.first); });
   std::string all;
   const std::set<std::string> lost = sought();
   for (const auto& [node, trouble] : troubles)

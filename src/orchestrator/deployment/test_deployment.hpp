@@ -25,6 +25,7 @@ struct DeploymentTest : testing::Test {
   ~DeploymentTest() override {
     if (deployment) w.run(a, deployment->close());
     deployment.reset();
+    w.run(a, heartbeats.close());
     w.run(b, provider.close());
     w.run(c, other.close());
     w.close();
@@ -44,7 +45,7 @@ struct DeploymentTest : testing::Test {
     actor::ChildOptions options;
     options.key = a.key.derive("deployment/" + with.id);
     auto child = a.root->create_child(with.id, std::move(options)).value();
-    deployment = Deployment::create(services(), records, std::move(child), std::move(with)).value();
+    deployment = Deployment::create(services(), records, heartbeats, std::move(child), std::move(with)).value();
   }
   void create(DeploymentRecord with) {
     make(std::move(with));
@@ -122,6 +123,7 @@ struct DeploymentTest : testing::Test {
   std::string boot = "boot";
   db::AsyncStore db{a.lane(), db::Store::open(std::string(db::Store::kMemory)).value()};
   RefusingRecordStore records{db};
+  Heartbeats heartbeats{a.lane(), *a.network};
   ScriptedProvider provider{b};
   ScriptedProvider other{c};
   std::unique_ptr<Deployment> deployment;

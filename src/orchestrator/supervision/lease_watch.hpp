@@ -1,5 +1,5 @@
 // What is known of a machine that holds leases: when it is suspected, when it is lost, when its work has surely ended.
-// Pure rules over monotonic time.
+// Pure rules over monotonic time. A machine that runs work which may move at once is lost sooner, by heartbeats.hpp.
 //
 // Model
 //  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kMissedUntilSilent of

@@ -26,9 +26,10 @@ Task<void> Supervisor::run() {
     const std::uint64_t seen = parts_.record.changed().count();
     const SteadyTime next = check_due();
     const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
-    if (!waited) co_return;
+    if (!waited) break;
     if (parts_.now() > next + kLateTimer) timer_was_late();
   }
+  for (auto& [node, watch] : watches_) watch->beats.reset();
 }
 
 SteadyTime Supervisor::check_due() {
@@ -36,6 +37,7 @@ SteadyTime Supervisor::check_due() {
   const SteadyTime now = parts_.now();
   SteadyTime next = now + kMaxRenewal;
   for (auto& [node, watch] : watches_) {
+    if (const std::optional<SteadyTime> due = heed_beats(node, watch)) next = std::min(next, *due);
     if (watch->busy) continue;
     if (health_is_awaited(node) && !watch->lease.suspected()) watch->due = std::min(watch->due, now + kMinRenewal);
     if (watch->due > now) {
@@ -73,6 +75,7 @@ void Supervisor::watch_placed_nodes() {
       watch = std::make_shared<Watch>(peer, lease, now, unreconciled_.contains(node) ? now : now + first);
     }
     count_leases(node, *watch);
+    watch_beats(node, *watch);
   }
 }
 
@@ -85,6 +88,36 @@ void Supervisor::count_leases(const std::string& node, Watch& watch) {
       watch.lease.placed(lease, parts_.now());
   }
   watch.runs = std::move(runs);
+}
+
+void Supervisor::watch_beats(const std::string& node, Watch& watch) {
+  const DeploymentRecord& record = parts_.record.get();
+  if (record.status == DeploymentStatus::running && is_sought_elsewhere(record, node)) {
+    if (watch.beats == nullptr)
+      watch.beats = std::make_unique<Heartbeats::Watch>(heartbeats_, watch.peer, parts_.record.changed());
+  } else {
+    watch.beats.reset();
+    watch.sign = Heartbeats::Sign::answers;
+  }
+}
+
+std::optional<SteadyTime> Supervisor::heed_beats(const std::string& node, const WatchPtr& watch) {
+  if (watch->beats == nullptr) return std::nullopt;
+  const Heartbeats::Sign before = std::exchange(watch->sign, watch->beats->sign());
+  const bool is_gone = watch->sign == Heartbeats::Sign::gone;
+  if (watch->sign != before && !is_gone) hint(node);
+  if (!is_gone || watch->reported_lost) return std::nullopt;
+  if (parts_.now() < suspects_itself_until_) return suspects_itself_until_;
+  watch->reported_lost = true;
+  std::string reason = fmt::format("provider {} is lost: it answers no pings: {}", watch->peer, watch->beats->error());
+  work_.spawn(declare_lost(node, watch, std::move(reason)));
+  return std::nullopt;
+}
+
+Task<void> Supervisor::declare_lost(std::string node, WatchPtr watch, std::string reason) {
+  Task<void> losing = events_.lost(node, std::move(reason), false);
+  co_await std::move(losing);
+  if (!watch->reported_lost) hint(node);  // it has answered meanwhile, and what is stored says that it is lost
 }
 
 void Supervisor::reconcile_first() {
@@ -203,6 +236,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   if (reply) {
     watch->lease.answered(parts_.now(), reply->clock_ns);
     watch->heard = parts_.now();
+    if (watch->beats != nullptr) watch->beats->heard();
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
     watch->missed = false;

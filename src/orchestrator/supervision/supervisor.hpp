@@ -21,6 +21,10 @@
 //     this deployment, and its clock is ahead of this one's, as its reply says. It is lost as if it were silent.
 //  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
 //     allocations are only ever reported as lost, never as surely ended.
+//  6. While the deployment runs, the machine of a node that may be sought elsewhere (is_sought_elsewhere()) is watched by
+//     pings (heartbeats.hpp): such work is not to wait for three renewals. A missing answer brings the next renewal
+//     forward, as (3), and so does the first one after that; the answer to a renewal is a sign of life. A machine that is
+//     gone is lost, and goes on if it answers a renewal, as in (2). What has surely ended is decided by leases alone.
 //
 // Threads: the deployment's lane. Cancellation: run() ends. Attacks: a provider can report whatever it likes of what it
 // was given, and nothing of others: reports are read by the node that they come from.
@@ -31,6 +35,7 @@
 #include <optional>
 
 #include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/supervision/heartbeats.hpp"
 #include "orchestrator/supervision/lease_watch.hpp"
 #include "orchestrator/supervision/liveness.hpp"
 #include "orchestrator/supervision/reconcile.hpp"
@@ -50,8 +55,8 @@ class Supervisor {
     std::function<Task<void>(std::string allocation, protocol::AllocationReport)> ended;
   };
   /// `work` ends before this does.
-  Supervisor(Parts parts, Liveness& liveness, Nursery& work, Events events)
-      : parts_(parts), liveness_(liveness), work_(work), events_(std::move(events)) {}
+  Supervisor(Parts parts, Liveness& liveness, Heartbeats& heartbeats, Nursery& work, Events events)
+      : parts_(parts), liveness_(liveness), heartbeats_(heartbeats), work_(work), events_(std::move(events)) {}
 
   Task<void> run();
   /// What the record has placed was placed before this daemon started: see known().
@@ -93,6 +98,8 @@ class Supervisor {
     bool busy = false;
     bool reported_lost = false;
     bool reported_ended = false;
+    std::unique_ptr<Heartbeats::Watch> beats;  ///< see (6)
+    Heartbeats::Sign sign = Heartbeats::Sign::answers;
   };
   using WatchPtr = std::shared_ptr<Watch>;
 
@@ -100,6 +107,10 @@ class Supervisor {
   SteadyTime check_due();
   void watch_placed_nodes();
   void count_leases(const std::string& node, Watch& watch);
+  void watch_beats(const std::string& node, Watch& watch);
+  /// See (6). The instant of the next check, if that is due to beats.
+  std::optional<SteadyTime> heed_beats(const std::string& node, const WatchPtr& watch);
+  Task<void> declare_lost(std::string node, WatchPtr watch, std::string reason);
   Task<void> check(std::string node, WatchPtr watch);
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
@@ -116,6 +127,7 @@ class Supervisor {
 
   Parts parts_;
   Liveness& liveness_;
+  Heartbeats& heartbeats_;
   Nursery& work_;
   Events events_;
   std::map<std::string, WatchPtr> watches_;

@@ -39,7 +39,7 @@ struct SupervisorTest : DeploymentTest {
   OutputStore output{folder};
   Liveness liveness{*a.network};
   Nursery work{a.lane(), "supervising"};
-  Supervisor supervisor{Parts{own, *a.root, durable, providers, output}, liveness, work, ignored()};
+  Supervisor supervisor{Parts{own, *a.root, durable, providers, output}, liveness, heartbeats, work, ignored()};
 };
 
 TEST_F(SupervisorTest, HintsThatBringNothingForwardWakeNobody) {

@@ -2,6 +2,8 @@
 // virtual time.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "protocol/deployment.hpp"
 #include "sim/cluster/cluster.hpp"
 
@@ -91,6 +93,50 @@ TEST_F(Recovery, ATaskOfALostMachineRunsElsewhereOnceItsLeaseHasEnded) {
   EXPECT_EQ(end.allocations.at("task").peer, large.peer().to_string());
   EXPECT_EQ(end.allocations.at("task").restarts, 1u);
   EXPECT_EQ(output(), "all of the output");
+}
+
+struct ServiceRecovery : Recovery {
+  void run_at_small() {
+    run(work(100'000, jobs::AllocationType::service));
+    ASSERT_EQ(status().allocations.at("task").peer, small.peer().to_string());
+    cluster.world().run_for(20s);
+  }
+  bool large_serves(Duration limit) {
+    return cluster.world().run_until(
+        [&] {
+          return std::ranges::any_of(large.work().works, [](const auto& entry) {
+            return entry.second.state == executor::State::running && !entry.second.over;
+          });
+        },
+        limit);
+  }
+};
+
+/// As of a machine without power: no connection ends.
+TEST_F(ServiceRecovery, AServiceOfAMachineThatIsCutOffRunsElsewhereWithinTenSeconds) {
+  run_at_small();
+  cluster.world().cut(user.host(), small.host());
+  EXPECT_TRUE(large_serves(10s));
+}
+
+TEST_F(ServiceRecovery, AServiceOfADaemonThatIsKilledRunsElsewhereWithinTenSeconds) {
+  run_at_small();
+  cluster.kill_daemon(small);
+  EXPECT_TRUE(large_serves(10s));
+}
+
+TEST_F(ServiceRecovery, AServiceStaysWhenItsDaemonIsBackInThreeSeconds) {
+  run_at_small();
+  const std::string first = status().allocations.at("task").incarnation;
+  for (int i = 0; i < 4; ++i) {
+    cluster.kill_daemon(small);
+    EXPECT_FALSE(large_serves(3s)) << i;
+    cluster.restart(small);
+    EXPECT_FALSE(large_serves(20s + i * 500ms)) << i;
+  }
+  EXPECT_EQ(status().allocations.at("task").incarnation, first);
+  EXPECT_EQ(status().allocations.at("task").status, AllocationStatus::running);
+  EXPECT_EQ(running(), 1u);
 }
 
 TEST_F(Recovery, ATaskNeverRunsTwiceWhilePartitioned) {
