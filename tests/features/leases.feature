@@ -79,6 +79,24 @@ Feature: Leases
     And the output of "eager" has no gap
     And nothing is left at bob and carol
 
+  Scenario: A machine ends for good, and its service runs elsewhere within seconds
+    When alice deploys
+      | deployment | allocation | script | type    | at | lease |
+      | service    | eager      | counts | service |    | 90s   |
+    Then "eager" runs at bob
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the machine bob is killed
+    Then "eager" runs at carol within 20 s
+    And "eager" runs once
+    And the reason of "service" mentions "an earlier run of it may still exist on"
+    When the daemon of bob is started and connected
+    Then nothing is left at bob
+    And "eager" has the same run as before
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "eager" has no gap
+    And nothing is left at carol
+
   Scenario: The orchestrator is killed while it waits for the end of a lost machine's lease
     When alice deploys
       | deployment | allocation | script | type | at | lease | on loss   |

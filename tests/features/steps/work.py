@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import threading
+import time
 
 from behave import given, step, then, when
 
@@ -356,6 +357,14 @@ def does_not_run(context, name):
     wait_for(lambda: not work_of(context, name).processes(name), f"{name} does not run")
 
 
+@then('"{name}" runs at {provider:w} within {seconds:d} s')
+def runs_at_within(context, name, provider, seconds):
+    """Of the step before."""
+    begin = time.monotonic()
+    runs_at(context, name, provider)
+    assert (took := time.monotonic() - begin) <= seconds, f"{name} ran at {provider} after {took:.1f} s"
+
+
 @then('"{name}" runs at {provider:w}')
 def runs_at(context, name, provider):
     ensemble, peer = work_of(context, name), context.cluster.machines[provider].peer_id()
@@ -580,6 +589,11 @@ def suspend(context, name):
 @when("the daemon of {name:w} is resumed")
 def resume(context, name):
     context.cluster.machines[name].resume()
+
+
+@when("the machine {name:w} is killed")
+def kill_machine(context, name):
+    context.cluster.machines[name].kill_all()
 
 
 @when("the machine {name:w} is suspended")
