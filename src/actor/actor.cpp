@@ -211,7 +211,8 @@ Task<Result<T>> Actor::within(UnixTime expiry, Task<Result<T>> inner) {
 
 Task<Result<void>> Actor::send(Envelope envelope) {
   const UnixTime expiry = envelope.expiry();
-  Task<Result<void>> work = do_send(std::move(envelope));
+  const Duration ahead = system_.clocks.ahead(envelope.to.address.host);
+  Task<Result<void>> work = do_send(std::move(envelope), ahead);
   return within(expiry, std::move(work));
 }
 
@@ -227,19 +228,20 @@ Task<Result<Envelope>> Actor::invoke(Envelope envelope) {
   return within(expiry, std::move(work));
 }
 
-Task<Result<void>> Actor::do_send(Envelope envelope) {
+Task<Result<void>> Actor::do_send(Envelope envelope, Duration ahead) {
   if (envelope.to.empty())
     co_return fail(Errc::bad_receiver, "{} has no receiver; broadcasts are published", envelope.behaviour);
   if (stopping_->begun) co_return fail(dms::Errc::closed, "the actor in inbox {} has stopped", handle_.address.inbox);
   if (envelope.expired(lane().unix_now()))
     co_return fail(dms::Errc::deadline_exceeded, "sending {}: the envelope has expired", envelope.behaviour);
+  const SteadyTime until = deadline(envelope.expiry());
+  if (envelope.signature.empty()) envelope.options.expires = (envelope.expiry() + ahead).nanos;
   CO_TRY_VOID(sign(envelope));
   if (envelope.to.id == handle_.id) co_return send_to_self(std::move(envelope));
   CO_TRY(crypto::PeerId peer, envelope.to.address.peer());
   CO_TRY_VOID(check_inbox(envelope.to.address.inbox));
   std::string protocol = inbox_protocol(envelope.to.address.inbox);
   Bytes bytes = envelope.encode();
-  const SteadyTime until = deadline(envelope.expiry());
   Task<Result<void>> sending = system_.network.send_until(until, peer, std::move(protocol), std::move(bytes));
   Result<void> sent = co_await std::move(sending);
   if (!sent) co_return fail(sent.error(), "sending {} to {}", envelope.behaviour, envelope.to.address.to_string());
@@ -312,7 +314,8 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
   const Result<crypto::PeerId> receiver = envelope.to.address.peer();
   std::optional<RateLimiter::Expected> expected;
   if (receiver) expected.emplace(system_.limiter, *receiver);
-  Task<Result<void>> sending = do_send(std::move(envelope));
+  const Duration ahead = system_.clocks.ahead(envelope.to.address.host);
+  Task<Result<void>> sending = do_send(std::move(envelope), ahead);
   CO_TRY_VOID(co_await std::move(sending));
   while (!pending->envelope) {
     Result<void> waited = co_await pending->arrived.wait();
@@ -337,7 +340,9 @@ Task<Result<void>> Actor::reply_to(const Envelope& request, Bytes payload) {
     return failed(Error(Errc::no_reply_expected, fmt::format("{} expects no reply", request.behaviour)));
   MessageOptions options;
   options.expires = request.expiry();
-  return send(message(request.from, request.options.reply_to, std::move(payload), options));
+  Task<Result<void>> work =
+      do_send(message(request.from, request.options.reply_to, std::move(payload), options), Duration(0));
+  return within(request.expiry(), std::move(work));
 }
 
 // --- topics and children ---------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@
 //  8. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It
 //     must have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it
 //     waits for them).
+//  9. A message expires by the clock of this host here, and by that of its receiver there. Before it is signed, its
+//     expiry is moved by as much as the receiver's clock is known to be ahead (clocks.hpp); the tokens that are made
+//     for it expire then, too. Not so a reply, which expires when its request does, by the clock of whoever sent that.
 //
 // Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's
 // expiry. Until then a message that is lost with its connection is sent again (network/network.hpp), replies as well.
@@ -43,6 +46,7 @@
 #include <memory>
 #include <set>
 
+#include "actor/clocks.hpp"
 #include "actor/metrics.hpp"
 #include "actor/rate_limiter.hpp"
 #include "actor/registry.hpp"
@@ -90,6 +94,7 @@ struct System {
   RateLimiter limiter;
   Registry registry;
   Metrics metrics;
+  Clocks clocks;
   SteadyTime next_clock_warning{};  ///< one line in kClockWarningPause, for all senders together
 
   void register_metrics(metrics::Registry& into) { metrics.register_with(into, limiter, registry); }
@@ -241,7 +246,8 @@ class Actor {
 
   // Sending
   Result<void> sign(Envelope& envelope);
-  Task<Result<void>> do_send(Envelope envelope);
+  /// `ahead`: by how much the clock of the receiver is.
+  Task<Result<void>> do_send(Envelope envelope, Duration ahead);
   Task<Result<void>> do_publish(Envelope envelope);
   Task<Result<Envelope>> do_invoke(Envelope envelope);
   Result<void> send_to_self(Envelope envelope);

@@ -54,6 +54,47 @@ TEST_P(ActorTest, NoReplyBecomesADeadlineError) {
   EXPECT_EQ(w.world.now() - before, 5s);
 }
 
+TEST_P(ActorTest, AReceiverWhoseClockIsKnownToBeAheadAccepts) {
+  w.grant(b, a, {kHello});
+  const Received received = b.answer_with(kHello, "early");
+  b.node.set_wall_clock(10min);
+  const auto ask = [&] {
+    return w.run(a, a.root->call<Note>(a.root->message(b.root->handle(), kHello, {}, {.timeout = 5s})));
+  };
+  EXPECT_FALSE(ask());
+  EXPECT_TRUE(received->empty());
+  const std::string host = b.network->self().to_string();
+  a.system->clocks.heard(host, b.lane().unix_now(), a.lane().unix_now(), 0s);
+  const UnixTime begun = a.lane().unix_now();
+  const Result<Note> reply = ask();
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  ASSERT_EQ(received->size(), 1u);
+  EXPECT_GE(received->front().expiry(), begun + 10min + 5s);
+  EXPECT_LE(received->front().expiry(), a.lane().unix_now() + 10min + 5s);
+  a.system->clocks.heard(host, a.lane().unix_now(), a.lane().unix_now(), 0s);
+  EXPECT_FALSE(ask()) << "what is known is what was stated last";
+}
+
+TEST_P(ActorTest, NobodyWaitsLongerForAReceiverWhoseClockIsAhead) {
+  w.grant(b, a, {kHello});
+  b.listen(kHello);
+  a.system->clocks.heard(b.network->self().to_string(), a.lane().unix_now() + 10min, a.lane().unix_now(), 0s);
+  const SteadyTime before = w.world.now();
+  EXPECT_FALSE(w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello, {}, {.timeout = 5s}))));
+  EXPECT_EQ(w.world.now() - before, 5s);
+}
+
+TEST_P(ActorTest, AReplyExpiresWithItsRequestWhateverIsKnownOfTheClock) {
+  w.grant(b, a, {kHello});
+  b.answer_with(kHello, "late");
+  a.node.set_wall_clock(10min);
+  b.system->clocks.heard(a.network->self().to_string(), a.lane().unix_now(), b.lane().unix_now(), 0s);
+  const Envelope request = a.root->message(b.root->handle(), kHello, {}, {.timeout = 5s});
+  const Result<Envelope> reply = w.run(a, a.root->invoke(request));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->expiry(), request.expiry());
+}
+
 TEST_P(ActorTest, ARequestThatIsLostWithItsConnectionIsAnswered) {
   if (GetParam() == Backend::memory) GTEST_SKIP() << "it has no connections";
   w.grant(b, a, {kHello});
