@@ -195,10 +195,12 @@ struct RenewRequest {
   std::string ensemble_id;
   std::map<std::string, std::string> allocations;  ///< name -> incarnation of those whose lease is renewed
   std::int64_t clock_ns = 0;                       ///< of the last reply to allocate or renew
+  std::uint64_t wall_ns = 0;                       ///< of the orchestrator, since 1970; see RenewReply
   static constexpr auto json_fields() {
     return std::tuple(json::field("EnsembleID", &RenewRequest::ensemble_id),
                       json::field("Allocations", &RenewRequest::allocations),
-                      json::field("Clock", &RenewRequest::clock_ns, json::omit_empty));
+                      json::field("Clock", &RenewRequest::clock_ns, json::omit_empty),
+                      json::field("WallClock", &RenewRequest::wall_ns, json::omit_empty));
   }
 };
 
@@ -244,7 +246,8 @@ struct RenewReply {
   /// By name: everything held for the ensemble, also what is being removed, until nothing of it runs.
   std::map<std::string, AllocationReport> allocations;
   std::int64_t clock_ns = 0;  ///< of the provider, monotonic; for the next renewal
-  std::uint64_t wall_ns = 0;  ///< of the provider, since 1970: shown, and nothing else
+  /// Of the provider, since 1970: shown, and messages to it last longer if it is ahead (actor/clocks.hpp).
+  std::uint64_t wall_ns = 0;
   static constexpr auto json_fields() {
     using R = RenewReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),

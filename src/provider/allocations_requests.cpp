@@ -31,6 +31,10 @@ Task<protocol::RenewReply> Allocations::renew(protocol::RenewRequest request, co
     reply.error = fmt::format("Allocations: at most {} are expected", kMaxAllocations);
     co_return reply;
   }
+  // Notices to an orchestrator whose clock is ahead last longer.
+  if (request.wall_ns != 0)
+    parts_.root.system().clocks.heard(envelope.from.address.host, UnixTime{request.wall_ns},
+                                      parts_.services.lane.unix_now(), protocol::kRenew.timeout);
   const EnsembleKey ensemble{envelope.from.did, request.ensemble_id};
   const std::vector<AllocationPtr> chosen = renewable(request, of_ensemble(ensemble));
   std::vector<std::string> names;

@@ -34,6 +34,20 @@ TEST_F(LeaseEndTest, WorkThatNobodyRenewsIsStoppedAndItsEndIsReported) {
   EXPECT_EQ(as_text(page("stdout", 0).data), "serving") << "its output is kept";
 }
 
+TEST_F(LeaseEndTest, TheNoticeOfAMachineWhoseClockIsBehindArrives) {
+  node.node.set_wall_clock(-10min);
+  begin(kLeased);
+  const auto renewed =
+      call(alice, protocol::kRenew,
+           protocol::RenewRequest{
+               .ensemble_id = "e", .allocations = {{"task", incarnation}}, .wall_ns = alice.lane().unix_now().nanos});
+  ASSERT_TRUE(renewed && renewed->ok);
+  w.settle(65s);
+  EXPECT_EQ(running(), 0);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].status, "terminated");
+}
+
 TEST_F(LeaseEndTest, RenewedWorkGoesOn) {
   begin(kLeased);
   for (int i = 0; i < 40; ++i) {

@@ -235,6 +235,11 @@ Task<Result<void>> Auction::request_bids(const std::set<std::string>& nodes, Uni
     // A broadcast does not reach its sender.
     const std::string self = network_.self().to_string();
     if (std::ranges::count(request.peer_exclusion, self) == 0) direct.push_back(request_from(self, request, options));
+    // At a peer whose clock is ahead a broadcast has expired when it arrives; a message to it lasts longer.
+    for (const crypto::PeerId& connected : network_.peers())
+      if (const std::string peer = connected.to_string();
+          actor_.system().clocks.ahead(peer) >= kClockAhead && std::ranges::count(request.peer_exclusion, peer) == 0)
+        direct.push_back(request_from(peer, request, options));
     options.topic = std::string(kDeploymentTopic);
     CO_TRY_VOID(
         co_await actor_.publish(actor_.broadcast(std::string(kBidRequest.path), actor::to_payload(request), options)));
@@ -337,13 +342,14 @@ Task<Result<void>> Auction::ask_clock(std::string peer) {
   CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
   CO_TRY(actor::Handle to, actor::Handle::from(id));
   ProviderClient provider(actor_, ensemble_id_);
+  const Duration known = actor_.system().clocks.ahead(peer);
   Task<Result<RenewReply>> asking = provider.patient_reports(std::move(to), kClockAnswer);
   CO_TRY(const RenewReply reply, co_await std::move(asking));
   const std::uint64_t now = actor_.lane().unix_now().nanos;
   if (reply.wall_ns <= now) co_return Result<void>();
   const std::uint64_t ahead = reply.wall_ns - now;
   const auto count = [](Duration of) { return static_cast<std::uint64_t>(of.count()); };
-  if (ahead < count(kClockAhead) || ahead > count(kPatientLifetime)) co_return Result<void>();
+  if (ahead < count(known + kClockAhead) || ahead > count(kPatientLifetime)) co_return Result<void>();
   shortage_.add_clock(Duration(static_cast<std::int64_t>(ahead)));
   log::warn("orchestrator", "{}: {} has not bid, and its clock is {} s ahead of that of this machine", ensemble_id_,
             peer, ahead / 1'000'000'000);

@@ -25,10 +25,11 @@
 //     bid, and edges to them hold as well. If a node has bids and none that keeps them, the nodes of this run that
 //     edges join to it, directly or through others, give up their machines before the next round.
 //  5. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
-//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round, while
-//     its bids do not give every node a machine, are asked a question that is valid for longer
+//     (decisions 0913, 0922). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round,
+//     while its bids do not give every node a machine, are asked a question that is valid for longer
 //     (ProviderClient::patient_reports), whose reply has their clock: each once in a run, kMaxClockQuestions in all, as
-//     each question takes a place in the memory of its receiver until it expires.
+//     each question takes a place in the memory of its receiver until it expires. From the next round on messages to
+//     them last longer (actor/clocks.hpp), and each is asked for a bid by a message.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is

@@ -4,8 +4,8 @@
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
 //     many peers were asked and have bid, why those have none of the nodes (matching/explanation.hpp), and how to see
 //     the rest. This node's own provider does say why (provider/bids.hpp, 4), and the text tells it.
-//  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 5), the text says
-//     how many there are, and how far their clocks are ahead.
+//  2. Of peers that have not bid in a round because requests have expired when they arrive there (auction.hpp, 5), the
+//     text says how many there are, and how far their clocks are ahead.
 //  3. The kMaxShownReasons reasons of the most machines are told, each with their number; for the others, how many
 //     machines they are of.
 //
@@ -31,12 +31,13 @@ class Shortage {
   void begin_round() {
     unreached_.clear();
     self_declined_.clear();
+    clocks_.clear();
   }
   /// The peer that the node is pinned to was not asked in this round.
   void add_unreached(const std::string& node, std::string why) { unreached_[node] = std::move(why); }
   /// This node's own provider does not bid in this round.
   void set_self_declined(std::string_view why);
-  /// The clock of a peer that has not bid is ahead by this.
+  /// The clock of a peer that has not bid in this round is ahead by this.
   void add_clock(Duration ahead) { clocks_.push_back(ahead); }
   /// What is known of such clocks; empty if nothing is.
   [[nodiscard]] std::string clocks() const;

@@ -93,7 +93,8 @@ Deployment::Deployment(Services services, RecordStore& records, Heartbeats& hear
           [this](std::string allocation, std::string run, std::string reason) {
             return on_run_lost(std::move(allocation), std::move(run), std::move(reason));
           },
-          [this](const std::string& node) { return supervisor_.refused(node); }),
+          [this](const std::string& node) { return supervisor_.refused(node); },
+          [this](const std::string& node) { return supervisor_.doubt(node); }),
       supervisor_(
           parts(), liveness_, heartbeats, work_,
           {.lost = [this](std::string node, std::string reason,

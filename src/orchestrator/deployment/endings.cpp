@@ -133,6 +133,8 @@ bool Endings::is_recovered(const std::string& node) const {
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
   clean(end.report);
+  if (entry != nullptr && end.report.status == AllocationStatus::terminated && !end.report.ended_by_owner)
+    add_reason(end.report.reason, doubt_(entry->node_id));
   const AllocationReport& report = end.report;
   const auto is_meant = [&](const AllocationManifest& run) {
     const bool replaces = !end.replaced.empty() && run.incarnation == end.replaced;

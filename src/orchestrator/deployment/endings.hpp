@@ -7,8 +7,10 @@
 //  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides
 //     whether it runs again. So is one that its provider has terminated, because its lease had ended: this node was
 //     down or cut off. Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's
-//     reason: to run it anew is to run it where it is not wanted. A run that was to replace another one and could not
-//     be started there (AllocationReport::restart_failed) is an end of the work, too: it would end so again and again.
+//     reason: to run it anew is to run it where it is not wanted. The reason of such a loss or end says, too, what is
+//     known of the missed renewals (Supervisor::doubt): the provider does not know that. A run that was to replace
+//     another one and could not be started there (AllocationReport::restart_failed) is an end of the work, too: it
+//     would end so again and again.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is
 //     given up, and the allocation says so, as soon as its provider reports after a failure that it has nothing of the
@@ -56,9 +58,16 @@ class Endings {
   using Lost = std::function<Task<void>(std::string allocation, std::string run, std::string reason)>;
   /// Whether the provider of the node refuses to renew its leases.
   using Refused = std::function<bool(const std::string& node)>;
+  /// Why the leases of the node were perhaps not renewed; or empty.
+  using Doubt = std::function<std::string(const std::string& node)>;
   /// `work` ends before this does.
-  Endings(Parts parts, Collector& collector, Nursery& work, Lost lost, Refused refused)
-      : parts_(parts), collector_(collector), work_(work), lost_(std::move(lost)), refused_(std::move(refused)) {}
+  Endings(Parts parts, Collector& collector, Nursery& work, Lost lost, Refused refused, Doubt doubt)
+      : parts_(parts),
+        collector_(collector),
+        work_(work),
+        lost_(std::move(lost)),
+        refused_(std::move(refused)),
+        doubt_(std::move(doubt)) {}
 
   Task<void> on_notice(actor::Envelope envelope);
   /// `replaced`: the run that the one of the report was to replace, if the restart may not be known yet; else empty.
@@ -99,6 +108,7 @@ class Endings {
   Nursery& work_;
   Lost lost_;
   Refused refused_;
+  Doubt doubt_;
   std::set<std::string> concluding_;
   std::set<std::string> collecting_;
   std::set<std::pair<std::string, std::string>> rests_;  ///< that are being fetched: allocation, run

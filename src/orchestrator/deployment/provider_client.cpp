@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
@@ -168,8 +169,11 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   request.ensemble_id = deployment_;
   request.allocations = std::move(incarnations);
   request.clock_ns = clock;
+  request.wall_ns = actor_.lane().unix_now().nanos;
+  const SteadyTime asked = actor_.lane().now();
   Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
+  learn_clock(provider, *reply, asked);
   clean(*reply);
   renewal_refusals_.erase(provider.address.host);
   if (!reply->ok) {
@@ -201,12 +205,28 @@ Task<bool> ProviderClient::lacks(actor::Handle provider, std::string allocation,
 Task<Result<RenewReply>> ProviderClient::patient_reports(actor::Handle provider, Duration timeout) {
   RenewRequest request;
   request.ensemble_id = deployment_;
+  request.wall_ns = actor_.lane().unix_now().nanos;
+  const SteadyTime asked = actor_.lane().now();
   actor::Envelope question = message(actor_, kRenew, provider, request, kPatientLifetime);
   Task<Result<RenewReply>> asking = actor_.call<RenewReply>(std::move(question));
   Result<RenewReply> reply = co_await with_timeout(timeout, std::move(asking));
   if (!reply) co_return fail(reply.error(), "asking {} for its reports", provider.address.host);
+  learn_clock(provider, *reply, asked);
   clean(*reply);
   co_return std::move(reply);
+}
+
+void ProviderClient::learn_clock(const actor::Handle& provider, const RenewReply& reply, SteadyTime asked) {
+  if (reply.wall_ns == 0) return;  // an older version does not tell it
+  actor::Clocks& clocks = actor_.system().clocks;
+  const std::string& host = provider.address.host;
+  const bool was_known = clocks.ahead(host) > Duration(0);
+  const Lane& lane = actor_.lane();
+  clocks.heard(host, UnixTime{reply.wall_ns}, lane.unix_now(), lane.now() - asked);
+  if (!was_known && clocks.ahead(host) > Duration(0))
+    log::warn("orchestrator",
+              "the clock of provider {} is {} s ahead of that of this machine: messages to it last longer", host,
+              clocks.ahead(host) / 1s);
 }
 
 Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {

@@ -3,7 +3,8 @@
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
 // reason, shortened to kMaxReportedText, or Errc::deadline_exceeded if what was requested goes on there. Reports are
 // those of clean(), without those of a longer name or run than kMaxReportedId. Kept between calls is only why a
-// provider has refused the last renewal that it has replied to.
+// provider has refused the last renewal that it has replied to, and for all actors of this node by how much its clock
+// is ahead, as its reply to a renewal or a question says (actor/clocks.hpp): what is sent to it lasts longer by that.
 //
 // Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
 // kRequestsAtOnce requests (kStopsAtOnce that end work and keep it) are under way to a machine, the others wait for
@@ -37,7 +38,7 @@ inline constexpr std::string_view kGone = "its provider no longer has it";
 /// Of a provider whose shortest lease is longer than what is requested.
 inline constexpr Duration kLongestGrant = 24h;
 /// Of the messages of patient_reports(): longer than clocks differ, shorter than a grant that is renewed daily lasts.
-inline constexpr Duration kPatientLifetime = 2h;
+inline constexpr Duration kPatientLifetime = actor::kMostAhead;
 
 /// Requests of a kind that are in progress at once. A node can have as many allocations as a provider holds, and nobody
 /// takes more than 128 messages in progress of one sender (ucan/held_tokens.hpp).
@@ -76,7 +77,8 @@ class ProviderClient {
   Task<Result<protocol::RenewReply>> reports(actor::Handle provider, Duration timeout);
   /// Whether the provider answers and has nothing of the allocation: no output of it will come.
   Task<bool> lacks(actor::Handle provider, std::string allocation, Duration timeout);
-  /// As reports(), by a message that has not expired for a provider whose clock is ahead by less than kPatientLifetime.
+  /// As reports(), by a message that has not expired for a provider whose clock is ahead by less than kPatientLifetime,
+  /// also if that is not known yet.
   Task<Result<protocol::RenewReply>> patient_reports(actor::Handle provider, Duration timeout);
   /// Ends the run `incarnation` and starts the next. The reply has its id and, if it did not start or the restart was
   /// refused, why.
@@ -91,6 +93,8 @@ class ProviderClient {
                                                       std::string run = "");
 
  private:
+  /// From a reply to what was sent at `asked`.
+  void learn_clock(const actor::Handle& provider, const protocol::RenewReply& reply, SteadyTime asked);
   Task<Result<void>> end(actor::Handle provider, protocol::AllocationShutdownRequest request, Duration timeout);
   Task<Result<protocol::AllocationLogsResponse>> request_logs(Places& places, actor::Handle provider,
                                                               protocol::AllocationLogsRequest request);

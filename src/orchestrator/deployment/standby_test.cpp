@@ -245,6 +245,15 @@ TEST_F(StandbyDeploymentTest, AStandbyIsAllocatedAndRenewedAndNotStarted) {
   EXPECT_EQ(deployment->trouble(), "");
 }
 
+TEST_F(StandbyDeploymentTest, AStandbyWhoseClockIsSetAheadIsKept) {
+  run_with_standby();
+  c.node.set_wall_clock(10min);
+  w.settle(10min);
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_TRUE(has_standby(deployment->record(), "node"));
+  EXPECT_EQ(other.runs.at("task").status, AllocationStatus::pending);
+}
+
 TEST_F(StandbyDeploymentTest, TheStatusSaysWhyThereIsNone) {
   run_with_standby();
   other.bids = false;

@@ -179,6 +179,11 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
       watch->answered(parts_.now(), reply->clock_ns);
       lost = what_is_lost(held, *reply);
     } else {
+      if (!watch->suspected()) {  // if its clock is ahead, that is known from now on, and renewals last longer
+        Task<Result<RenewReply>> asking = parts_.providers.patient_reports(provider, timeout);
+        (void)co_await std::move(asking);
+        if (work_.cancelled()) co_return;
+      }
       watch->not_answered(network::plain(reply.error()), parts_.now());
       if (watch->silent() && !parts_.services.network.peers().empty()) lost = watch->error();
     }

@@ -10,11 +10,13 @@ using namespace protocol;
 namespace {
 
 /// How the clock of the machine that has just replied differs from `now`; empty if renewals are valid for longer.
-std::string difference_of(const RenewReply& reply, UnixTime now) {
+/// `known`: by how much it was known to be ahead.
+std::string difference_of(const RenewReply& reply, UnixTime now, Duration known) {
   if (reply.wall_ns == 0) return "perhaps its clock differs from that of this machine";
   const bool ahead = reply.wall_ns > now.nanos;
   const std::uint64_t by = ahead ? reply.wall_ns - now.nanos : now.nanos - reply.wall_ns;
-  if (by < static_cast<std::uint64_t>(Duration(2 * kMinRenewal).count())) return {};
+  const Duration covered = 2 * kMinRenewal + (ahead ? known : Duration(0));
+  if (by < static_cast<std::uint64_t>(covered.count())) return {};
   const std::uint64_t seconds = by / 1'000'000'000 + (by % 1'000'000'000 >= 500'000'000 ? 1 : 0);
   return fmt::format("its clock is {} s {} that of this machine", seconds, ahead ? "ahead of" : "behind");
 }
@@ -163,6 +165,19 @@ bool Supervisor::refused(const std::string& node) const {
   return found != watches_.end() && found->second->refusals >= kRefusalsUntilRefused;
 }
 
+std::string Supervisor::doubt(const Watch& watch) {
+  if (watch.refusals < kRefusalsUntilRefused) return watch.clocks;
+  return fmt::format(
+      "it answers pings but no renewals: perhaps this node's capability is revoked, or the clocks of both machines "
+      "differ by more than {} h",
+      kPatientLifetime / 1h);
+}
+
+std::string Supervisor::doubt(const std::string& node) const {
+  const auto found = watches_.find(node);
+  return found == watches_.end() ? std::string() : doubt(*found->second);
+}
+
 bool Supervisor::known(const std::string& node) const { return !unreconciled_.contains(node); }
 
 std::optional<Supervisor::Silence> Supervisor::silence(const std::string& node) const {
@@ -240,15 +255,14 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
     watch->missed = false;
-    watch->clocks.clear();
     co_await take_in(node, watch->peer, std::move(asked), std::move(*reply));
     if (!renews || names_old_clock) co_await renew(node, watch);
     co_return;
   }
-  watch->missed = true;
+  if (!std::exchange(watch->missed, true)) watch->clocks.clear();
   if (parts_.now() <= expected + kLateTimer) {
     watch->lease.not_answered(network::plain(reply.error()), parts_.now());
-    work_.spawn(count_refusal(provider, watch));
+    work_.spawn(count_refusal(node, provider, watch));
   }
   if (watch->lease.suspected() && !watch->lease.silent())
     log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, reply.error().to_string());
@@ -256,32 +270,29 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
 }
 
 /// After a renewal without a reply.
-Task<void> Supervisor::count_refusal(actor::Handle provider, WatchPtr watch) {
+Task<void> Supervisor::count_refusal(std::string node, actor::Handle provider, WatchPtr watch) {
   const Result<bool> lost = co_await liveness_.ping(watch->peer);
   if (!lost || !liveness_.answers(watch->peer) || !watch->lease.suspected()) {
     watch->refusals = 0;
     co_return;
   }
-  if (watch->refusals + 1 >= kRefusalsUntilRefused) {
-    const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kPingTimeout);
-    Task<Result<RenewReply>> asking = parts_.providers.patient_reports(std::move(provider), timeout);
-    const Result<RenewReply> reply = co_await std::move(asking);
-    if (work_.cancelled() || !watch->lease.suspected()) co_return;
-    if (reply) {
-      watch->refusals = 0;
-      if (!watch->clocks.empty()) co_return;
-      watch->clocks = difference_of(*reply, parts_.services.lane.unix_now());
-      if (watch->clocks.empty()) co_return;
-      log::warn("orchestrator", "{}: provider {} answers no renewals: {}", parts_.id(), watch->peer, watch->clocks);
-      parts_.record.changed().raise();
-      co_return;
-    }
+  const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kPingTimeout);
+  const Duration known = parts_.actor.system().clocks.ahead(watch->peer);
+  Task<Result<RenewReply>> asking = parts_.providers.patient_reports(std::move(provider), timeout);
+  const Result<RenewReply> reply = co_await std::move(asking);
+  if (work_.cancelled() || !watch->lease.suspected()) co_return;
+  if (reply) {
+    watch->refusals = 0;
+    if (!watch->clocks.empty()) co_return;
+    watch->clocks = difference_of(*reply, parts_.services.lane.unix_now(), known);
+    if (watch->clocks.empty()) co_return;
+    log::warn("orchestrator", "{}: provider {} answers no renewals: {}", parts_.id(), watch->peer, watch->clocks);
+    parts_.record.changed().raise();
+    hint(node);
+    co_return;
   }
   if (++watch->refusals == kRefusalsUntilRefused)
-    log::warn("orchestrator",
-              "{}: provider {} answers pings but no renewals: perhaps this node's capability is revoked, or the clocks "
-              "of both machines differ by more than {} h",
-              parts_.id(), watch->peer, kPatientLifetime / 1h);
+    log::warn("orchestrator", "{}: provider {}: {}", parts_.id(), watch->peer, doubt(*watch));
 }
 
 Task<void> Supervisor::take_in(std::string node, std::string peer, json::StringMap asked, RenewReply reply) {
@@ -340,7 +351,7 @@ Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
   }
   reported = true;
   std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
-  add_reason(reason, watch->clocks);
+  add_reason(reason, doubt(*watch));
   co_await events_.lost(node, reason, ended);
 }
 

@@ -15,10 +15,12 @@
 //     or cannot run any more.
 //  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the
 //     last one: a hint is not believed, the reply is. One that brings nothing forward costs nothing.
-//  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
-//     revoked the capability. What its leases end then is no loss (endings.hpp). It is no refusal if the machine answers
-//     a question that is valid for longer than a renewal (ProviderClient::patient_reports): then it accepts messages of
-//     this deployment, and its clock is ahead of this one's, as its reply says. It is lost as if it were silent.
+//  4. A machine that answers pings and no renewal is asked a question that is valid for longer than a renewal
+//     (ProviderClient::patient_reports). If it answers, it accepts messages of this deployment, and its clock is ahead
+//     of this one's, as its reply says: from then on messages to it last longer (actor/clocks.hpp), and the next
+//     renewal is sent at once. If it does not answer, kRefusalsUntilRefused times in a row, it refuses renewals: it has
+//     probably revoked the capability, or its clock is ahead by more. What its leases end then is no loss
+//     (endings.hpp).
 //  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
 //     allocations are only ever reported as lost, never as surely ended.
 //  6. While the deployment runs, the machine of a node that may be sought elsewhere (is_sought_elsewhere()) is watched by
@@ -67,6 +69,8 @@ class Supervisor {
   [[nodiscard]] bool lost(const std::string& node) const;
   /// See (4).
   [[nodiscard]] bool refused(const std::string& node) const;
+  /// Why a machine has perhaps not answered the last renewals that were missed: its clock, or a refusal; else empty.
+  [[nodiscard]] std::string doubt(const std::string& node) const;
   /// Asks a machine now and returns when its report has been taken in. Nothing without a lease.
   Task<void> ask(std::string node);
   /// False for a machine of reconcile_first() that has not reported since.
@@ -92,7 +96,7 @@ class Supervisor {
     SteadyTime asked{};
     SteadyTime heard;
     int refusals = 0;
-    std::string clocks;   ///< how its clock differs, as first seen since the last answer; or empty
+    std::string clocks;   ///< how its clock differs, as first seen in the last silence; or empty
     bool hinted = false;  ///< while it was busy
     bool missed = false;  ///< the last renewal or question
     bool busy = false;
@@ -114,7 +118,8 @@ class Supervisor {
   Task<void> check(std::string node, WatchPtr watch);
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
-  Task<void> count_refusal(actor::Handle provider, WatchPtr watch);
+  Task<void> count_refusal(std::string node, actor::Handle provider, WatchPtr watch);
+  [[nodiscard]] static std::string doubt(const Watch& watch);
   /// The runs that are placed on the node and have not ended: name -> incarnation.
   [[nodiscard]] json::StringMap placed_on(const protocol::NodeManifest& node) const;
   /// `asked`: the runs that were placed when the report was asked for. Nothing if the node has left the machine since.
