@@ -118,10 +118,21 @@ Result<void> Collector::check_open() const {
   return {};
 }
 
-Task<Result<void>> Collector::append(std::string files, Stream stream, std::uint64_t offset, Bytes data) {
+Task<Result<void>> Collector::append(std::string files, Stream stream, std::uint64_t offset, Bytes data, bool durably) {
+  {
+    const Mutex::Lock writing = co_await writing_.lock();
+    CO_TRY_VOID(check_open());
+    CO_TRY_VOID(co_await parts_.output.append(parts_.id(), files, stream, offset, std::move(data)));
+  }
+  if (!durably) co_return Result<void>();
+  Task<Result<void>> syncing = sync(std::move(files), stream);
+  co_return co_await std::move(syncing);
+}
+
+Task<Result<void>> Collector::sync(std::string files, Stream stream) {
   const Mutex::Lock writing = co_await writing_.lock();
   CO_TRY_VOID(check_open());
-  co_return co_await parts_.output.append(parts_.id(), std::move(files), stream, offset, std::move(data));
+  co_return co_await parts_.output.sync(parts_.id(), std::move(files), stream);
 }
 
 Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
@@ -258,11 +269,28 @@ SteadyTime Collector::reached(const std::string& allocation) const {
 }
 
 Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, bool whole) {
+  const TaskContext context = co_await this_task();
+  Nursery writer(*context.lane, "output", context.scope);
+  std::optional<Result<void>> written;
+  Task<Result<void>> fetching = fetch_pages(source, stream, whole, writer, written);
+  const Result<void> fetched = co_await std::move(fetching);
+  co_await writer.join();
+  if (written) CO_TRY_VOID(*std::move(written));
+  if (!written && !(fetched && whole)) co_return fetched;
+  Task<Result<void>> syncing = sync(source.files, stream);  // if whole, also of what an earlier fetch has written
+  const Result<void> synced = co_await std::move(syncing);
+  co_return fetched ? synced : fetched;
+}
+
+/// While `writer` stores a page, the next one is requested; `written` is how that ended.
+Task<Result<void>> Collector::fetch_pages(const Source& source, Stream stream, bool whole, Nursery& writer,
+                                          std::optional<Result<void>>& written) {
   const std::string name(to_string(stream));
   const std::string& allocation = source.allocation;
   CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), source.files, stream));
   const SteadyTime begun = parts_.now();
   int poor = 0;
+  std::size_t unsynced = 0;
   Duration patience = kPageAnswer;
   for (std::uint64_t fetched = 0;;) {
     std::string run = source.replaced ? source.run : "";
@@ -284,7 +312,15 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
     fetched += page.data.size();
     const bool sent = !page.data.empty();
     if (page.data.size() < kPoorPage) ++poor;
-    if (sent || gap) CO_TRY_VOID(co_await append(source.files, stream, page.offset, std::move(page.data)));
+    co_await writer.join();
+    if (written && !*written) co_return *written;
+    if (sent || gap) {
+      unsynced += page.data.size();
+      const bool durably = unsynced >= kSyncEvery;
+      if (durably) unsynced = 0;
+      Task<Result<void>> appending = append(source.files, stream, page.offset, std::move(page.data), durably);
+      writer.spawn(dms::detail::store_result(std::move(appending), written));
+    }
     if (sent) note_sent(source);
     const bool more = position < page.total_size && fetched < kMaxStored;
     if (more && poor >= kMaxPoorPages)

@@ -2,10 +2,12 @@
 //
 // Model
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
-//     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
-//     most one page. A fetch fails after kMaxPoorPages pages with less than kPoorPage bytes that are not the last one,
-//     and after kLongestFetch; what came is kept, the next fetch goes on from there. The first page that has not come
-//     after kPageAnswer is requested again, and from then on pages may take as long as their requests last.
+//     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A page is stored while the
+//     next one is requested, so a crash in between costs at most two, and one of the machine kSyncEvery more; what has
+//     come is durable at the end of a fetch. A fetch fails after kMaxPoorPages pages with less than kPoorPage bytes
+//     that are not the last one, and after kLongestFetch; what came is kept, the next fetch goes on from there. The
+//     first page that has not come after kPageAnswer is requested again, and from then on pages may take as long as
+//     their requests last.
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
 //     what they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
@@ -37,12 +39,14 @@
 #include "orchestrator/deployment/parts.hpp"
 #include "protocol/deployment.hpp"
 #include "runtime/mutex.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
 
 inline constexpr std::size_t kPoorPage = 4096;
 inline constexpr int kMaxPoorPages = 64;
-inline constexpr Duration kLongestFetch = 1h;  ///< of one stream
+inline constexpr std::size_t kSyncEvery = std::size_t{8} << 20;  ///< bytes, since a sync takes as long as many pages
+inline constexpr Duration kLongestFetch = 1h;                    ///< of one stream
 /// How long a user waits for a page from a provider, and a fetch for its first late one: a reply that was lost with a
 /// connection does not come.
 inline constexpr Duration kPageAnswer = 20s;
@@ -103,7 +107,8 @@ class Collector {
   void let_go(const std::string& allocation);
   [[nodiscard]] Result<void> check_open() const;
   Task<Result<void>> begin(std::string allocation, std::string run);
-  Task<Result<void>> append(std::string files, Stream stream, std::uint64_t offset, Bytes data);
+  Task<Result<void>> append(std::string files, Stream stream, std::uint64_t offset, Bytes data, bool durably);
+  Task<Result<void>> sync(std::string files, Stream stream);
   [[nodiscard]] bool is_wanted(const std::string& allocation, const std::string& run) const;
   Task<Result<void>> fetch_earlier(Source& source, bool whole);
   Task<Result<void>> fetch_late(const Source& source, bool whole);
@@ -112,6 +117,8 @@ class Collector {
   Task<Result<void>> fetch_all_results(const Source& source);
   void note_sent(const Source& source);
   Task<Result<void>> fetch_stream(const Source& source, Stream stream, bool whole);
+  Task<Result<void>> fetch_pages(const Source& source, Stream stream, bool whole, Nursery& writer,
+                                 std::optional<Result<void>>& written);
   Task<Result<void>> tail(std::string allocation);
   Task<Result<protocol::LogPage>> tail_page(protocol::DeploymentLogsRequest request);
   [[nodiscard]] Result<actor::Handle> provider_of(const std::string& allocation) const;

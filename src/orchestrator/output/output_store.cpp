@@ -144,6 +144,12 @@ Task<Result<void>> OutputStore::append(std::string deployment, std::string alloc
   co_return co_await offload(appending);
 }
 
+Task<Result<void>> OutputStore::sync(std::string deployment, std::string allocation, Stream stream) {
+  const StreamFile file(folder(deployment, allocation), stream, max_stored_);
+  const auto syncing = [&] { return file.sync(); };
+  co_return co_await offload(syncing);
+}
+
 Task<Result<StoredPage>> OutputStore::read(std::string deployment, std::string allocation, Stream stream,
                                            std::uint64_t offset, std::size_t max_bytes) {
   const StreamFile file(folder(deployment, allocation), stream, max_stored_);

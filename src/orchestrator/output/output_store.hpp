@@ -3,8 +3,9 @@
 // Model
 //  1. An allocation's output is two files, stdout.log and stderr.log, in
 //     `<work_dir>/deployments/<deployment>/<allocation>`: of one run at a time, the caller's record says which.
-//  2. A stream grows by pages, each on disk when append() returns. position() is the offset of the stream from which
-//     the next page is wanted; it follows from the length of the file, so it survives a crash at any instant.
+//  2. A stream grows by pages, which sync() makes durable. position() is the offset of the stream from which the next
+//     page is wanted; it follows from the length of the file, so it survives a crash at any instant. A crash of the
+//     daemon takes no page; one of the machine takes those at the end that were not durable.
 //  3. Bytes that the provider no longer has are marked in the file by a line "[N bytes were dropped here]". Where those
 //     marks are is kept beside it (`<stream>.gaps`), written before the mark: offsets of the stream and of the file
 //     differ behind one. read() answers in offsets of the stream and leaves the marks out: a page that starts after the
@@ -76,6 +77,8 @@ class OutputStore {
   /// `data` begins at `offset` of the stream, which is not before position().
   Task<Result<void>> append(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,
                             Bytes data);
+  /// What was appended is on disk then.
+  Task<Result<void>> sync(std::string deployment, std::string allocation, Stream stream);
   Task<Result<StoredPage>> read(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,
                                 std::size_t max_bytes);
   /// Errc::not_found if none is stored.

@@ -39,6 +39,9 @@ class File {
       data.remove_prefix(static_cast<std::size_t>(n));
       at += static_cast<std::uint64_t>(n);
     }
+    return {};
+  }
+  Result<void> sync() const {
     if (::fdatasync(fd_) != 0) return fail(Errc::io, "sync {}: {}", path_.string(), std::strerror(errno));
     return {};
   }
@@ -141,6 +144,13 @@ Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
   return file.write_at(now.size, text);
 }
 
+Result<void> StreamFile::sync() const {
+  const Result<File> file = File::open(log_, O_RDONLY);
+  if (!file && file.error().is(Errc::not_found)) return {};
+  if (!file) return std::unexpected(file.error());
+  return file->sync();
+}
+
 /// In new files, see (1) in the header.
 Result<void> StreamFile::drop_oldest(State& now) const {
   std::uint64_t from = now.size - std::min(now.size, max_size_ / 2);
@@ -167,6 +177,7 @@ Result<void> StreamFile::drop_oldest(State& now) const {
     TRY_VOID(file.write_at(at - from + mark.size(), part));
     at += part.size();
   }
+  TRY_VOID(file.sync());
   TRY_VOID(write_file(next_gaps_, json::encode(kept.gaps)));
   TRY_VOID(move_file(next_log_, log_));
   TRY_VOID(finish_shortening());

@@ -22,6 +22,7 @@ class StreamFile {
 
   [[nodiscard]] Result<std::uint64_t> position() const;
   [[nodiscard]] Result<void> append(std::uint64_t offset, BytesView data) const;
+  [[nodiscard]] Result<void> sync() const;
   [[nodiscard]] Result<StoredPage> read(std::uint64_t offset, std::size_t max_bytes) const;
   [[nodiscard]] Result<void> forget_gaps() const;
 
