@@ -14,10 +14,14 @@ Feature: Work that calls work and nodes
       | sums       | caller     | has the adder add, and once more | task    | bob   | here  | 256    |
     Then deployment "sums" is running
     And "caller" has written "3"
+    And "caller" runs once
+    And "adder" runs once
     When the daemon of bob is killed
     And the daemon of carol is killed
     And the daemon of bob and carol is started and connected
-    And the gate of "caller" is opened
+    Then "caller" has the same process as before
+    And "adder" has the same process as before
+    When the gate of "caller" is opened
     Then bob knows that "caller" has ended
     And the output of "caller" ends in "again 3"
     When alice shuts "sums" down

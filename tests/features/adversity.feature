@@ -17,6 +17,7 @@ Feature: Full disks and wrong clocks
       | task       | Running |
       | service    | Running |
     And "task" counts on
+    And "service" counts on
     When the disk of bob is full
     And alice deploys
       | deployment | allocation | script | type | at  |
@@ -31,6 +32,7 @@ Feature: Full disks and wrong clocks
     When the gate of "late" is opened
     Then deployment "late" is completed
     And the output of "late" is whole
+    And "service" has the same process as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And nothing is left at bob
@@ -50,6 +52,7 @@ Feature: Full disks and wrong clocks
       | deployment | allocation | script         | type    | at  | memory |
       | filler     | filler     | fills the disk | service | bob | 256    |
     Then the disk of bob is full of work
+    And "filler" runs once
     When the daemon of bob is <ended>
     And the daemon of bob is started and connected
     Then the deployments are
@@ -57,8 +60,9 @@ Feature: Full disks and wrong clocks
       | task       | Running |
       | service    | Running |
       | filler     | Running |
-    And "task" runs once
-    And "filler" runs once
+    And "task" has the same process as before
+    And "filler" has the same process as before
+    And "service" has the same process as before
     When alice shuts "filler" down
     Then deployment "filler" is completed
     And the disk of bob has room
@@ -88,6 +92,7 @@ Feature: Full disks and wrong clocks
       | deployment | status  |
       | task       | Running |
       | service    | Running |
+    And "service" counts on
     When the disk of alice is full
     And the gate of "task" is opened
     Then bob knows that "task" has ended
@@ -102,6 +107,7 @@ Feature: Full disks and wrong clocks
     And the output of "task" is whole
     And deployment "late" is completed
     And the output of "late" is whole
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap
@@ -140,7 +146,7 @@ Feature: Full disks and wrong clocks
     Then deployment "task" is completed
     And the output of "task" is whole
     And the result "word" of "task" is "whole"
-    And "service" runs once
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap

@@ -22,6 +22,10 @@ Feature: Containers of a daemon that is not root
       | deployment | status  |
       | task       | Running |
       | service    | Running |
+    When the daemon of bob is killed
+    And the daemon of bob is started and connected
+    Then "boxed" has the same run as before
+    And "served" has the same run as before
     When the gate of "boxed" is opened
     Then deployment "task" is completed
     And the output of "boxed" is whole

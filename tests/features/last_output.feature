@@ -54,8 +54,10 @@ Feature: The output of work that is removed, fails or is shut down
     And alice begins to shut "service" down
     Then the reason of "service" mentions "its output is still to be fetched from"
     And "service" counts on
-    When the daemon of bob is started and connected
+    When "service" is watched
+    And the daemon of bob is started and connected
     Then deployment "service" is completed
+    And "service" ran only once
     And the output of "service" ends in "bye"
     And nothing is left at bob
 
@@ -84,8 +86,10 @@ Feature: The output of work that is removed, fails or is shut down
       | deployment | allocation | script              | type    | at  |
       | service    | service    | says bye on SIGTERM | service | bob |
     And the daemon of bob is killed once bob has stored that "service" is starting although it runs
-    And the daemon of bob is started and connected
+    Then "service" runs once
+    When the daemon of bob is started and connected
     Then "service" counts on
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" ends in "bye"

@@ -17,12 +17,14 @@ Feature: Partitions
       | deployment | status  |
       | long       | Running |
       | short      | Running |
+    And "lasting" runs once
     When bob is cut off
     Then "fleeting" does not run
     And "lasting" counts on
     When bob is reachable again
     Then deployment "short" is failed
     And the output of "fleeting" has no gap
+    And "lasting" has the same run as before
     When the gate of "lasting" is opened
     Then deployment "long" is completed
     And the output of "lasting" is whole
@@ -33,8 +35,10 @@ Feature: Partitions
       | deployment | allocation | script | type    | at  | lease |
       | task       | task       | counts | task    | bob | 30s   |
     Then deployment "task" is running
+    And "task" runs once
     When alice is cut off
-    And the gate of "task" is opened
+    Then "task" counts on
+    When the gate of "task" is opened
     Then bob knows that "task" has ended
     When alice is reachable again
     Then deployment "task" is completed
@@ -85,7 +89,7 @@ Feature: Partitions
     When bob is reachable again
     Then nothing is left at bob
     And "careful" never ran twice at once
-    And "careful" runs once
+    And "careful" has the same run as before
     And "eager" has the same run as before
     When the gate of "careful" is opened
     Then deployment "task" is completed

@@ -42,12 +42,14 @@ Feature: Daemons killed between states
       | service    | slow       | counts on a while after SIGTERM | service | bob |
     Then deployment "service" is running
     And "slow" counts on
-    When alice begins to shut "service" down
+    When "slow" is watched
+    And alice begins to shut "service" down
     Then deployment "service" is ending
     When the daemon of <killed> is killed
     And the daemon of <killed> is started and connected
     And the gate of "slow" is opened, if it still runs
     Then deployment "service" is completed
+    And "slow" ran only once
     And the output of "slow" has no gap
     And nothing is left at bob
 
@@ -111,14 +113,18 @@ Feature: Daemons killed between states
       | deployment | status  |
       | task       | Running |
       | service    | Running |
+    And "task" runs once
+    And "service" runs once
     When the daemon of bob is stopped
     Then "task" counts on
     When the daemon of alice is stopped
     Then "service" counts on
     When the daemon of alice and bob is started and connected
-    And the gate of "task" is opened
+    Then "task" has the same run as before
+    When the gate of "task" is opened
     Then deployment "task" is completed
     And the output of "task" is whole
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap

@@ -8,7 +8,7 @@ Feature: Daemons killed exactly at the states of a container
     And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
     And the image "nunet-test:busybox" is known to Docker
 
-  Scenario Outline: <killed> killed once the container of a <work> is <state>
+  Scenario Outline: <killed> killed once the container of a <work> is <state>, before it runs
     When the daemon of bob is suspended
     And alice deploys
       | deployment | allocation | script              | type    | executor | image              | at  |
@@ -32,17 +32,51 @@ Feature: Daemons killed exactly at the states of a container
     And no container of bob is left
 
     Examples:
+      | killed        | work    | state    |
+      | bob           | task    | starting |
+      | bob           | service | starting |
+      | alice and bob | task    | starting |
+
+  Scenario Outline: <killed> killed once the container of a <work> is <state>, and it runs on
+    When the daemon of bob is suspended
+    And alice deploys
+      | deployment | allocation | script              | type    | executor | image              | at  |
+      | task       | task       | counts              | task    | docker   | nunet-test:busybox | bob |
+      | service    | service    | says bye on SIGTERM | service | docker   | nunet-test:busybox | bob |
+    And the daemon of <killed> is killed once bob has stored that "<work>" is <state>
+    Then "<work>" runs once
+    When the daemon of <killed> is started and connected
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "<work>" has the same run as before
+    And "task" runs once
+    And "service" runs once
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" ends in "bye"
+    And nothing is left at bob
+    And no container of bob is left
+
+    Examples:
       | killed        | work    | state                     |
-      | bob           | task    | starting                  |
-      | bob           | service | starting                  |
       | bob           | task    | starting although it runs |
       | bob           | service | starting although it runs |
       | bob           | service | running                   |
       | alice         | task    | starting                  |
       | alice         | service | starting                  |
       | alice         | service | running                   |
-      | alice and bob | task    | starting                  |
       | alice and bob | service | starting although it runs |
+
+    @nightly
+    Examples:
+      | killed        | work    | state                     |
+      | bob           | task    | running                   |
+      | alice         | task    | running                   |
 
   Scenario Outline: <killed> killed once a container that is shut down is <state>
     When alice deploys
@@ -50,11 +84,13 @@ Feature: Daemons killed exactly at the states of a container
       | service    | service    | says bye on SIGTERM | service | docker   | nunet-test:busybox | bob |
     Then deployment "service" is running
     And "service" counts on
-    When the daemon of bob is suspended
+    When "service" is watched
+    And the daemon of bob is suspended
     And alice begins to shut "service" down
     And the daemon of <killed> is killed once bob has stored that "service" is <state>
     And the daemon of <killed> is started and connected
     Then deployment "service" is completed
+    And "service" ran only once
     And the output of "service" ends in "bye"
     And nothing is left at bob
     And no container of bob is left
@@ -109,6 +145,7 @@ Feature: Daemons killed exactly at the states of a container
     And "service" is healthy
     And "service" runs once
     And "service" counts on
+    And "service" has been restarted once
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap

@@ -21,7 +21,7 @@ Feature: Daemons killed while a deployment that fails is cleaned up
     And the gate of "breaks" is opened
     And the daemon of <killed> is killed once alice has stored that "<work>" is <state>
     And the daemon of <killed> is started and connected
-    Then "other" runs once
+    Then "other" has the same run as before
     And bob does not hold "breaks"
     And bob does not hold "waits"
     And deployment "chain" is running
@@ -59,7 +59,8 @@ Feature: Daemons killed while a deployment that fails is cleaned up
     Then "breaks" counts on
     And "runs" counts on
     And deployment "stack" is provisioning
-    When the daemon of alice is suspended
+    When "runs" is watched
+    And the daemon of alice is suspended
     And the gate of "breaks" is opened
     And the daemon of alice is killed once alice has stored that "breaks" is failed
     And the time of "stack" to be deployed ends while the daemon of alice is down
@@ -78,6 +79,7 @@ Feature: Daemons killed while a deployment that fails is cleaned up
     And the output of "breaks" is whole
     And the result "word" of "breaks" is "whole"
     And the output of "runs" ends in "bye"
+    And "runs" ran only once
     And "waits" does not run
 
     Examples:

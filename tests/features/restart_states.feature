@@ -7,7 +7,7 @@ Feature: Daemons killed exactly at the states of an allocation
     Given a user's machine "alice" and providers "bob" and "carol" that accept each other
     And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
 
-  Scenario Outline: <killed> killed once the <work> is <state>
+  Scenario Outline: <killed> killed once the <work> is <state>, before it runs
     When the daemon of bob is suspended
     And alice deploys
       | deployment | allocation | script | type    | at  |
@@ -30,23 +30,65 @@ Feature: Daemons killed exactly at the states of an allocation
     And nothing is left at bob
 
     Examples:
+      | killed        | work    | state     |
+      | bob           | task    | reserved  |
+      | bob           | service | allocated |
+      | bob           | task    | starting  |
+      | bob           | service | starting  |
+      | alice         | service | reserved  |
+      | alice         | task    | allocated |
+      | alice and bob | task    | allocated |
+      | alice and bob | task    | starting  |
+      | alice and bob | service | starting  |
+
+    @nightly
+    Examples:
+      | killed        | work    | state     |
+      | bob           | service | reserved  |
+      | bob           | task    | allocated |
+      | alice         | task    | reserved  |
+      | alice         | service | allocated |
+      | alice and bob | task    | reserved  |
+
+  Scenario Outline: <killed> killed once the <work> is <state>, and it runs on
+    When the daemon of bob is suspended
+    And alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    And the daemon of <killed> is killed once bob has stored that "<work>" is <state>
+    Then "<work>" runs once
+    When the daemon of <killed> is started and connected
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "<work>" has the same run as before
+    And "task" runs once
+    And "service" runs once
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
       | killed        | work    | state                     |
-      | bob           | task    | reserved                  |
-      | bob           | service | allocated                 |
-      | bob           | task    | starting                  |
-      | bob           | service | starting                  |
       | bob           | task    | starting although it runs |
       | bob           | service | starting although it runs |
       | bob           | task    | running                   |
-      | alice         | service | reserved                  |
-      | alice         | task    | allocated                 |
       | alice         | task    | starting                  |
       | alice         | service | starting                  |
       | alice         | service | running                   |
-      | alice and bob | task    | allocated                 |
-      | alice and bob | task    | starting                  |
-      | alice and bob | service | starting                  |
       | alice and bob | service | starting although it runs |
+
+    @nightly
+    Examples:
+      | killed        | work    | state                     |
+      | bob           | service | running                   |
+      | alice         | task    | running                   |
 
   Scenario Outline: <killed> killed once a task that comes to its end is <state>
     When alice deploys
@@ -58,6 +100,7 @@ Feature: Daemons killed exactly at the states of an allocation
       | task       | Running |
       | service    | Running |
     And "task" counts on
+    And "service" counts on
     When the daemon of bob is suspended
     And the gate of "task" is opened
     And the daemon of <killed> is killed once bob has stored that "task" is <state>
@@ -66,7 +109,7 @@ Feature: Daemons killed exactly at the states of an allocation
     Then deployment "task" is completed
     And the output of "task" is whole
     And deployment "service" is running
-    And "service" runs once
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap
@@ -90,14 +133,17 @@ Feature: Daemons killed exactly at the states of an allocation
       | deployment | status  |
       | task       | Running |
       | service    | Running |
+    And "task" counts on
     And "service" counts on
-    When the daemon of bob is suspended
+    When "service" is watched
+    And the daemon of bob is suspended
     And alice begins to shut "service" down
     And the daemon of <killed> is killed once bob has stored that "service" is <state>
     And the daemon of <killed> is started and connected
     Then deployment "service" is completed
+    And "service" ran only once
     And the output of "service" ends in "bye"
-    And "task" runs once
+    And "task" has the same run as before
     When the gate of "task" is opened
     Then deployment "task" is completed
     And the output of "task" is whole
@@ -129,6 +175,7 @@ Feature: Daemons killed exactly at the states of an allocation
     And "service" is healthy
     And "service" runs once
     And "service" counts on
+    And "service" has been restarted once
     And deployment "service" is running
     When alice shuts "service" down
     Then deployment "service" is completed

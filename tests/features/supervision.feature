@@ -41,6 +41,9 @@ Feature: Supervision
     And "a" runs once
     And "b" runs once
     And "c" runs once
+    And "a" has been restarted once
+    And "b" has been restarted once
+    And "c" has been restarted once
     When alice shuts "trio" down
     Then nothing is left at bob
 

@@ -102,9 +102,17 @@ class Ensemble:
                     told.append(f"{machine.name} holds {[(entry['id'], entry['status']) for entry in held]}")
         return "\n".join(told)
 
+    def check_same(self, name, before, now):
+        """That none of the processes of now is of another run than those of before, if a step has looked at these."""
+        if before and not set(now) <= set(before):
+            raise ClusterError(f"{name} ran as {before}, and runs as {now}\n{self.known()}")
+
     def open_gate(self, name, must=True):
         """Lets the work go on: it is inside its own mount namespace, seen through its process."""
-        for pid in self.running(name) if must else self.processes(name):
+        before = self.seen.get(name)
+        found = self.running(name) if must else self.processes(name)
+        self.check_same(name, before, found)
+        for pid in found:
             with contextlib.nullcontext() if must else contextlib.suppress(OSError):
                 (pathlib.Path(f"/proc/{pid}/root") / GATE[1:]).touch()
 
@@ -114,10 +122,12 @@ class Ensemble:
         return sum(log.stat().st_size for folder in folders for log in folder.glob(f"*{self.id}*_{name}*/**/stdout.log"))
 
     def counts_on(self, name, bytes=20):
-        """Waits until the work has written more of its output: a length of time that a scenario can measure."""
+        """Waits until the same run has written more of its output: a length of time that a scenario can measure."""
         before = self.written(name)
         wait_for(lambda: self.written(name) >= before + bytes, f"{name} counts on from {before} bytes")
-        self.seen[name] = self.processes(name)
+        seen, found = self.seen.get(name), self.processes(name)
+        self.check_same(name, seen, found)
+        self.seen[name] = found or seen
 
     def arriving(self, name, what):
         """Files of the allocation that are at their receiver in part: its `inputs` at a provider, its `results` at the orchestrator."""

@@ -96,6 +96,7 @@ class Machine:
         self.config = self.user_dir / "dms_config.json"
         self.log = self.home / "daemon.log"
         self.process, self.was_killed, self.clock, self.peer = None, False, None, None
+        self.granted = {}  # name of a machine -> the token that it was granted last
         self.user = cluster.users.get(name)
         self.listener, self.listening = None, []
         self.user_dir.mkdir(parents=True)
@@ -190,6 +191,7 @@ class Machine:
         token = self.must("cap", "grant", "--context", "user", *flags, "--topic", "/nunet", "--duration", duration,
                           other.did("dms")).out.strip()
         self.must("cap", "anchor", "-c", "dms", "--require", token)
+        self.granted[other.name] = token
 
     # --- the daemon
 

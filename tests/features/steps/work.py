@@ -235,6 +235,13 @@ def grants_more(context, provider, user, names):
         machines[user].connect(machines[provider])
 
 
+@when("{provider:w} revokes what it has granted {user:w}")
+def revokes(context, provider, user):
+    """A further user; last. Its daemon knows the revocation then."""
+    machine = context.cluster.machines[provider]
+    machine.must("cap", "revoke", "-c", "user", "--broadcast", machine.granted[user])
+
+
 @given('{name:w} grants "{capability}" on its daemon to "{key}"')
 def grants_on_daemon(context, name, capability, key):
     """The daemon knows the context from now on: what it refuses it, it explains."""
@@ -305,6 +312,12 @@ def is_healthy(context, name):
 def is_restarted(context, name):
     ensemble = work_of(context, name)
     wait_for(lambda: ensemble.status()["Allocations"][name].get("restarts"), f"{name} is restarted", 60)
+
+
+@then('"{name}" has been restarted once')
+def has_been_restarted_once(context, name):
+    restarts = work_of(context, name).status()["Allocations"][name].get("restarts")
+    assert restarts == 1, restarts
 
 
 @then('the file "{file}" names the deployment "{deployment}" with the allocation "{name}"')
@@ -688,23 +701,37 @@ def tells_a_lie(context, liar, name, allocation):
 
 @when('"{name}" is watched')
 def is_watched(context, name):
-    """Counts its processes, again and again, until the scenario ends or asks."""
+    """Looks at its processes, again and again, until the scenario ends or asks."""
     ensemble = work_of(context, name)
-    watch = context.watch = {"most": 0, "looks": 0, "ended": threading.Event()}
+    watch = context.watch = {"most": 0, "looks": 0, "runs": set(ensemble.processes(name)), "ended": threading.Event()}
 
     def look():
         while not watch["ended"].wait(0.05):
-            watch["most"], watch["looks"] = max(watch["most"], len(ensemble.processes(name))), watch["looks"] + 1
+            found = ensemble.processes(name)
+            watch["most"], watch["looks"] = max(watch["most"], len(found)), watch["looks"] + 1
+            watch["runs"].update(found)
     watch["thread"] = threading.Thread(target=look, daemon=True)
     watch["thread"].start()
     context.add_cleanup(watch["ended"].set)
 
 
-@then('"{name}" never ran twice at once')
-def never_twice(context, name):
+def end_watch(context):
     context.watch["ended"].set()
     context.watch["thread"].join(10)
-    assert context.watch["looks"] and context.watch["most"] == 1, context.watch
+    assert context.watch["looks"], context.watch
+
+
+@then('"{name}" never ran twice at once')
+def never_twice(context, name):
+    end_watch(context)
+    assert context.watch["most"] == 1, context.watch
+
+
+@then('"{name}" ran only once')
+def only_once(context, name):
+    """Since it is watched: no other process has run it, neither beside the first nor after it."""
+    end_watch(context)
+    assert len(context.watch["runs"]) == 1, context.watch
 
 
 @then('"{name}" runs at {provider:w}, beside the run at {other:w}')
@@ -780,15 +807,21 @@ def runs_on_standby(context, name):
     wait_for(is_there, f"{name} runs on {context.standby}")
 
 
-@then('"{name}" has the same run as before')
-def same_run(context, name):
-    """As when a step last looked. It counts from 1 without a gap, and is the only one."""
+@then('"{name}" has the same process as before')
+def same_process(context, name):
+    """As when a step last looked; whatever its output."""
     ensemble = work_of(context, name)
     before = ensemble.seen.get(name)
     assert before, f"no step has looked at the processes of {name} before"
     now = ensemble.running(name)
     assert now == before, f"{name} ran as {before}, and runs as {now}"
-    ensemble.check_count(name, ended=False)
+
+
+@then('"{name}" has the same run as before')
+def same_run(context, name):
+    """As when a step last looked. It counts from 1 without a gap, and is the only one."""
+    same_process(context, name)
+    work_of(context, name).check_count(name, ended=False)
 
 
 # --- disks
