@@ -29,6 +29,7 @@ Feature: Containers
       | deployment | allocation | script | type | executor | image              | at  |
       | task       | boxed      | counts | task | docker   | nunet-test:busybox | bob |
     Then deployment "task" is running
+    And "boxed" runs once
     When the daemon of bob is killed
     And the Docker engine is out of reach of bob
     And the daemon of bob is started and connected
@@ -36,6 +37,7 @@ Feature: Containers
     And deployment "task" is running
     When the Docker engine is in reach of bob
     Then the log of bob says "answers: 1 executions are taken up"
+    And "boxed" has the same run as before
     When the gate of "boxed" is opened
     Then deployment "task" is completed
     And the output of "boxed" is whole
@@ -160,4 +162,31 @@ Feature: Containers
     Then the reason of "packed" mentions "execution.image_archive: the archive is compressed by gzip"
     When alice shuts "packed" down
     Then nothing is left at bob
+    And no container of bob is left
+
+  Scenario: Daemons are stopped for an upgrade while containers run
+    When alice deploys
+      | deployment | allocation | script              | type    | executor | image              | at  |
+      | task       | boxed      | counts              | task    | docker   | nunet-test:busybox | bob |
+      | service    | served     | says bye on SIGTERM | service | docker   | nunet-test:busybox | bob |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "boxed" runs once
+    And "served" runs once
+    When the daemon of bob is stopped
+    Then "boxed" has the same process as before
+    When the daemon of alice is stopped
+    Then "served" has the same process as before
+    When the daemon of alice and bob is started and connected
+    Then "boxed" has the same run as before
+    When the gate of "boxed" is opened
+    Then deployment "task" is completed
+    And the output of "boxed" is whole
+    And "served" has the same run as before
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "served" ends in "bye"
+    And nothing is left at bob
     And no container of bob is left

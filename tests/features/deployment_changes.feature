@@ -8,30 +8,39 @@ Feature: Cancelled and changed deployments
   Scenario: Deployments are shut down in every state
     Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys
-      | deployment  | allocation | script | type    | at    | needs           |
-      | preparing   | never      | counts | task    | carol |                 |
-      | provisioned | first      | counts | task    | bob   |                 |
-      | provisioned | second     | counts | task    | bob   | first completed |
-      | task        | task       | counts | task    | bob   |                 |
-      | service     | service    | counts | service | bob   |                 |
-      | both        | here       | counts | task    | bob   |                 |
-      | both        | there      | counts | service | bob   |                 |
+      | deployment   | allocation | script | type    | at    | needs           | check |
+      | preparing    | never      | counts | task    | carol |                 |       |
+      | provisioning | ill        | counts | service | bob   |                 | false |
+      | provisioning | waits      | counts | task    | bob   | ill healthy     |       |
+      | provisioned  | first      | counts | task    | bob   |                 |       |
+      | provisioned  | second     | counts | task    | bob   | first completed |       |
+      | task         | task       | counts | task    | bob   |                 |       |
+      | service      | service    | counts | service | bob   |                 |       |
+      | both         | here       | counts | task    | bob   |                 |       |
+      | both         | there      | counts | service | bob   |                 |       |
     Then "first" runs once
     And "here" runs once
+    And "ill" counts on
     And the deployments are
-      | deployment | status    |
-      | preparing  | Preparing |
-      | task       | Running   |
-      | service    | Running   |
-      | both       | Running   |
+      | deployment   | status       |
+      | preparing    | Preparing    |
+      | provisioning | Provisioning |
+      | provisioned  | Running      |
+      | task         | Running      |
+      | service      | Running      |
+      | both         | Running      |
     When alice shuts all of them down at once
     Then the deployments are
-      | deployment  | status    |
-      | preparing   | Completed |
-      | provisioned | Completed |
-      | task        | Completed |
-      | service     | Completed |
-      | both        | Completed |
+      | deployment   | status    |
+      | preparing    | Completed |
+      | provisioning | Completed |
+      | provisioned  | Completed |
+      | task         | Completed |
+      | service      | Completed |
+      | both         | Completed |
+    And "waits" does not run
+    And "second" does not run
+    And the output of "ill" has no gap
     And the output of "task" has no gap
     And the output of "service" has no gap
     And nothing is left at bob and carol
@@ -79,6 +88,7 @@ Feature: Cancelled and changed deployments
     When the daemon of carol is suspended
     And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
     Then bob has reserved something
+    And deployment "both" is committing
     When alice begins to shut "both" down
     Then nothing is left at bob
     When the daemon of carol is resumed
@@ -93,7 +103,8 @@ Feature: Cancelled and changed deployments
       | deployment | allocation | script          | type | at  | memory | disk | input |
       | task       | reads      | digests "large" | task | bob | 128    | 300  | large |
     And the daemon of bob is suspended in the middle of the inputs of "reads"
-    And alice begins to shut "task" down
+    Then deployment "task" is provisioning
+    When alice begins to shut "task" down
     Then deployment "task" is ending
     When the daemon of bob is resumed
     Then deployment "task" is completed
@@ -146,6 +157,74 @@ Feature: Cancelled and changed deployments
     When the daemon of bob is resumed
     Then deployment "service" is completed
     And "service" does not run
+    And nothing is left at bob
+
+  @local-db
+  Scenario: A deployment is shut down while the output and the results of its task are collected
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                    | type | at  | results |
+      | task       | task       | leaves "word", and counts | task | bob | word    |
+    Then deployment "task" is running
+    And "task" counts on
+    When the daemon of alice is suspended
+    And the gate of "task" is opened
+    And the daemon of alice is suspended once it has stored that "task" is collecting
+    And the daemon of bob is suspended
+    And the daemon of alice is resumed
+    And alice begins to shut "task" down
+    Then deployment "task" is ending
+    When the daemon of bob is resumed
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And the result "word" of "task" is "whole"
+    And nothing is left at bob
+
+  Scenario: A deployment is shut down while another machine is sought for its work
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type | at | on loss   |
+      | task       | careful    | counts | task |    | exclusive |
+    Then "careful" runs at bob
+    And "careful" counts on
+    When bob types
+      """
+      nunet allocation stop "$(nunet allocation list | awk 'NR == 2 { print $1 }')" --yes
+      """
+    Then it succeeds
+    And the reason of "task" mentions "work that its owner has ended"
+    When alice shuts "task" down
+    Then deployment "task" is completed
+    And "careful" does not run
+    And the output of "careful" has no gap
+    And nothing is left at bob and carol
+
+  Scenario: What ends, or has ended, is shut down again
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                          | type    | at  |
+      | completed  | done       | true                            | task    | bob |
+      | failed     | wrong      | exit 7                          | task    | bob |
+      | service    | slow       | counts on a while after SIGTERM | service | bob |
+    Then the deployments are
+      | deployment | status    |
+      | completed  | Completed |
+      | failed     | Failed    |
+      | service    | Running   |
+    And "slow" counts on
+    When alice begins to shut "service" down
+    Then deployment "service" is ending
+    When alice begins to shut "service" down
+    And the gate of "slow" is opened, if it still runs
+    Then deployment "service" is completed
+    When alice shuts all of them down at once
+    Then the deployments are
+      | deployment | status    |
+      | completed  | Completed |
+      | failed     | Failed    |
+      | service    | Completed |
+    And the reason of "failed" mentions "exit code 7"
+    And the output of "slow" has no gap
     And nothing is left at bob
 
   @workflow-definition

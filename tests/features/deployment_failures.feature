@@ -97,6 +97,23 @@ Feature: Failed deployments
     And the output of "added" has no gap
     And nothing is left at bob and carol
 
+  @ucan
+  Scenario: The capabilities are revoked while work runs
+    Given further users, to whom bob grants these capabilities
+      | user | of /dms/deployment                   | accepts bids |
+      | lee  | request commit allocate revert renew | yes          |
+    When lee deploys
+      | deployment | allocation | script | type    | at  | lease | on loss |
+      | web        | served     | counts | service | bob | 4s    | fail    |
+    Then deployment "web" is running
+    And "served" counts on
+    When bob revokes what it has granted lee
+    Then "served" does not run
+    And deployment "web" is failed
+    And the reason of "web" mentions "the lease has ended"
+    And the output of "served" has no gap
+    And nothing is left at bob
+
   @ucan @cli-access
   Scenario: A context that lacks a capability of its own node is told which, and nothing is done
     Given alice has a context "guest"

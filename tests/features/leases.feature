@@ -56,7 +56,7 @@ Feature: Leases
     And the output of "task" has no gap
     And nothing is left at bob
 
-  Scenario: A lost machine is replaced, and its work is stopped when it returns
+  Scenario Outline: A machine whose daemon is <gone> is lost and replaced, and its work is stopped when it returns
     When alice deploys
       | deployment | allocation | script | type    | at | lease | on loss   |
       | task       | careful    | counts | task    |    | 4s    | exclusive |
@@ -65,19 +65,26 @@ Feature: Leases
     And "eager" runs at bob
     When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     And "careful" is watched
-    And the daemon of bob is suspended
+    And the daemon of bob is <gone>
     Then "careful" runs at carol
     And "careful" never ran twice at once
     And "eager" runs at carol, beside the run at bob
-    When the daemon of bob is resumed
-    Then "eager" runs once
+    When the daemon of bob is <back>
+    Then nothing is left at bob
+    And "eager" runs at carol
     When the gate of "careful" is opened
     Then deployment "task" is completed
     And the output of "careful" is whole
+    And "eager" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "eager" has no gap
-    And nothing is left at bob and carol
+    And nothing is left at carol
+
+    Examples:
+      | gone      | back    |
+      | suspended | resumed |
+      | killed    | started |
 
   Scenario: A machine ends for good, and its service runs elsewhere within seconds
     When alice deploys
@@ -112,7 +119,7 @@ Feature: Leases
     Then "careful" runs at carol
     When the daemon of bob is resumed
     Then nothing is left at bob
-    And "careful" runs once
+    And "careful" has the same run as before
     And "careful" never ran twice at once
     When the gate of "careful" is opened
     Then deployment "task" is completed

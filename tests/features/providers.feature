@@ -9,13 +9,13 @@ Feature: Providers that do not keep to the protocol
     And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
 
   Scenario: A provider commits and vanishes
-    When alice deploys
+    When the daemon of bob is suspended
+    And alice deploys
       | deployment | allocation | script | type | at | lease | on loss   |
       | task       | first      | counts | task |    | 4s    | exclusive |
       | task       | second     | counts | task |    | 4s    | exclusive |
       | task       | third      | counts | task |    | 4s    | exclusive |
-    Then bob has reserved something
-    When the daemon of bob is killed
+    And the daemon of bob is killed once bob has stored that "first" is reserved
     And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     Then "first" runs at carol
     And "second" runs at carol
@@ -26,6 +26,7 @@ Feature: Providers that do not keep to the protocol
     And the gate of "third" is opened
     Then deployment "task" is completed
     And the output of "first" is whole
+    And the output of "second" is whole
     And the output of "third" is whole
     And nothing is left at carol
     When the daemon of bob is started and connected
@@ -39,9 +40,13 @@ Feature: Providers that do not keep to the protocol
       | both       | here       | counts | task | bob   |
       | both       | there      | counts | task | carol |
     Then deployment "both" is running
+    And "here" runs once
+    And "there" runs once
     When carol tells alice that "here" has failed
     Then it fails
+    And the log of alice says "ignored the end of"
     And "here" counts on
+    And "here" has the same run as before
     And deployment "both" is running
     When the gate of "here" is opened
     And the gate of "there" is opened
@@ -52,22 +57,32 @@ Feature: Providers that do not keep to the protocol
 
   Scenario: A provider repeats the notice of an end until it is acknowledged
     When alice deploys
-      | deployment | allocation | script                    | type | at  | lease |
-      | task       | done       | counts                    | task | bob | 300s  |
-      | failing    | wrong      | counts, then exits with 7 | task | bob | 300s  |
+      | deployment | allocation | script                    | type    | at  | lease | failure_recovery |
+      | task       | done       | counts                    | task    | bob | 300s  |                  |
+      | failing    | wrong      | counts, then exits with 7 | task    | bob | 300s  |                  |
+      | again      | again      | counts, then exits with 7 | service | bob | 300s  | one_for_one      |
     Then the deployments are
       | deployment | status  |
       | task       | Running |
       | failing    | Running |
+      | again      | Running |
     When the daemon of alice is suspended
     And the gate of "done" is opened
     And the gate of "wrong" is opened
+    And the gate of "again" is opened
     Then bob has told the end of "done" 2 times without an answer
     And bob has told the end of "wrong" 2 times without an answer
+    And bob has told the end of "again" 2 times without an answer
     When the daemon of alice is resumed
     Then deployment "task" is completed
     And the output of "done" is whole
     And deployment "failing" is failed
     And the output of "wrong" is whole
     And the exit code of "wrong" is 7
+    And "again" is restarted
+    And "again" counts on
+    And "again" has been restarted once
+    When alice shuts "again" down
+    Then deployment "again" is completed
+    And the output of "again" has no gap
     And nothing is left at bob

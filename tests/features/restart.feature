@@ -29,7 +29,8 @@ Feature: Daemons killed while deployments are in each state
     And "service" counts on
     And "first" counts on
     When the daemon of <killed> is started and connected
-    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    Then "first" has the same run as before
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     And the gate of "first" is opened
     Then "second" runs once
     And "later" runs once
@@ -44,7 +45,7 @@ Feature: Daemons killed while deployments are in each state
       | chain      | Completed |
       | later      | Completed |
       | service    | Running   |
-    And the output of "service" has no gap
+    And "service" has the same run as before
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap
@@ -118,10 +119,11 @@ Feature: Daemons killed while deployments are in each state
     And "boxed" has the same run as before
     And "served" has the same run as before
     When the gate of "boxed" is opened
-    And alice shuts "service" down
     Then deployment "task" is completed
     And the output of "boxed" is whole
-    And deployment "service" is completed
+    And "served" has the same run as before
+    When alice shuts "service" down
+    Then deployment "service" is completed
     And the output of "served" has no gap
     And nothing is left at bob
     And no container of bob is left
@@ -129,3 +131,30 @@ Feature: Daemons killed while deployments are in each state
     Examples:
       | killed        |
       | alice and bob |
+
+  @supervision-model @local-db
+  Scenario: A machine that does its own work is killed
+    Given alice offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at    |
+      | task       | task       | counts | task    | alice |
+      | service    | service    | counts | service | alice |
+    Then "task" counts on
+    And "service" counts on
+    And the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the daemon of alice is killed
+    Then "task" counts on
+    And "service" counts on
+    When the daemon of alice is started
+    Then "task" has the same run as before
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And "service" has the same run as before
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at alice

@@ -6,7 +6,7 @@ Feature: Daemons killed exactly at the states of a deployment
   Background:
     Given a user's machine "alice" and providers "bob" and "carol" that accept each other
 
-  Scenario Outline: <killed> killed once the deployment of a <work> is <state>
+  Scenario Outline: <killed> killed once the deployment of a <work> is <state>, before it runs
     Then alice has stored how it reaches bob and carol
     When alice deploys
       | deployment | allocation | script | type    | at  |
@@ -37,13 +37,54 @@ Feature: Daemons killed exactly at the states of a deployment
       | alice         | service | committing   |
       | alice         | task    | provisioning |
       | alice         | service | provisioning |
-      | alice         | service | running      |
       | bob           | task    | committing   |
       | bob           | service | provisioning |
-      | bob           | task    | running      |
       | alice and bob | service | committing   |
       | alice and bob | task    | provisioning |
-      | alice and bob | task    | running      |
+
+    @nightly
+    Examples:
+      | killed        | work    | state        |
+      | alice         | service | preparing    |
+      | bob           | service | committing   |
+      | bob           | task    | provisioning |
+
+  Scenario Outline: <killed> killed once the deployment of a <work> is running
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    And the daemon of alice is suspended
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the daemon of <killed> is killed once alice has stored that "<work>" is running
+    Then "<work>" runs once
+    When the daemon of <killed> is started and connected
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "<work>" has the same run as before
+    And "task" runs once
+    And "service" runs once
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        | work    |
+      | alice         | service |
+      | bob           | task    |
+      | alice and bob | task    |
+
+    @nightly
+    Examples:
+      | killed        | work    |
+      | alice         | task    |
+      | bob           | service |
 
   Scenario Outline: <killed> killed once the deployment of a task that has ended is <state>
     Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
@@ -77,11 +118,13 @@ Feature: Daemons killed exactly at the states of a deployment
       | service    | service    | says bye on SIGTERM | service | bob |
     Then deployment "service" is running
     And "service" counts on
-    When the daemon of alice is suspended
+    When "service" is watched
+    And the daemon of alice is suspended
     And alice begins to shut "service" down
     And the daemon of <killed> is killed once alice has stored that "service" is <state>
     And the daemon of <killed> is started and connected
     Then deployment "service" is completed
+    And "service" ran only once
     And the output of "service" ends in "bye"
     And nothing is left at bob
 
@@ -109,6 +152,7 @@ Feature: Daemons killed exactly at the states of a deployment
     And "service" is healthy
     And "service" runs once
     And "service" counts on
+    And "service" has been restarted once
     And deployment "service" is running
     When alice shuts "service" down
     Then deployment "service" is completed
@@ -120,3 +164,38 @@ Feature: Daemons killed exactly at the states of a deployment
       | alice         |
       | bob           |
       | alice and bob |
+
+  Scenario: Both daemons are killed after the end of deployments, whose reasons, output and results stay
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                                   | type    | at  | results |
+      | task       | task       | leaves "word", and counts                | task    | bob | word    |
+      | failing    | wrong      | leaves "word", counts, then exits with 7 | task    | bob | word    |
+      | service    | service    | says bye on SIGTERM                      | service | bob |         |
+    Then "task" counts on
+    And "wrong" counts on
+    And "service" counts on
+    When the gate of "task" is opened
+    And the gate of "wrong" is opened
+    And alice shuts "service" down
+    Then the deployments are
+      | deployment | status    |
+      | task       | Completed |
+      | failing    | Failed    |
+      | service    | Completed |
+    And nothing is left at bob
+    When the daemon of alice and bob is killed
+    And the daemon of alice and bob is started and connected
+    Then the deployments are
+      | deployment | status    |
+      | task       | Completed |
+      | failing    | Failed    |
+      | service    | Completed |
+    And the output of "task" is whole
+    And the result "word" of "task" is "whole"
+    And the output of "wrong" is whole
+    And the result "word" of "wrong" is "whole"
+    And the exit code of "wrong" is 7
+    And the reason of "failing" mentions "exit code 7"
+    And the output of "service" ends in "bye"
+    And nothing is left at bob

@@ -49,7 +49,6 @@ Feature: Daemons killed while a running deployment is updated
       | alice and bob   | added   | starting  |
       | alice           | moved   | requested |
       | alice and carol | moved   | starting  |
-      | carol           | moved   | running   |
       | alice           | dropped | left      |
       | bob             | dropped | left      |
 
@@ -61,6 +60,37 @@ Feature: Daemons killed while a running deployment is updated
       | alice           | added   | starting  |
       | carol           | moved   | requested |
       | alice           | moved   | starting  |
+
+  Scenario Outline: <killed> killed once what an update has moved runs at another machine
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | web        | kept       | counts | service | bob |
+      | web        | moved      | counts | service | bob |
+    Then deployment "web" is running
+    And "kept" counts on
+    And "moved" counts on
+    When the daemon of alice is suspended
+    And alice begins to update "web" to
+      | deployment | allocation | script | type    | at    |
+      | web        | kept       | counts | service | bob   |
+      | web        | moved      | counts | service | carol |
+    And the daemon of <killed> is killed once alice has stored that "moved" is running at carol
+    Then "moved" runs once
+    When the daemon of <killed> is started and connected
+    Then bob does not hold "moved"
+    And "moved" has the same run as before
+    And "kept" has the same run as before
+    When alice shuts "web" down
+    Then deployment "web" is completed
+    And the output of "kept" has no gap
+    And the output of "moved" has no gap
+    And nothing is left at bob and carol
+
+    Examples:
+      | killed          |
+      | carol           |
+      | alice and carol |
 
   Scenario Outline: <killed> killed once a task, whose machine is changed, is <state>
     Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk

@@ -119,6 +119,8 @@ def placement_states(machine, ensemble, name):
     if not entry:
         return states or {"gone"}
     states.add({"pending": "unplaced"}.get(entry["status"], entry["status"]))
+    node = record["manifest"]["nodes"].get(entry["node_id"], {})
+    states |= {f"{entry['status']} at {other.name}" for other in machine.cluster.machines.values() if other.peer == node.get("peer", "")}
     if entry.get("collected"):
         states.add("collected")
     if entry["status"] == "pending" and entry["node_id"] in record["manifest"]["nodes"]:
