@@ -174,13 +174,19 @@ TEST_F(EdgesTest, AMachineTakesPartInOneMeasurementAtATime) {
 TEST_F(EdgesTest, AMeasurementEndsInTimeAndFreesItsPlace) {
   EdgeRequest request = between(s, t);
   request.ticket = ask(t, request).ticket;
-  w.substrate->set_latency(1900ms / 2);
+  // The way is lost without a sign as soon as T has agreed.
+  w.substrate->notice_cuts(false);
+  w.substrate->set_stream_tap([&](const crypto::PeerId& from, const crypto::PeerId& to, MutableBytes) {
+    if (from == t.node.network->self()) w.substrate->cut(from, to);
+    return true;
+  });
   const SteadyTime begun = alice.lane().now();
-  EdgeReply reply = ask(s, request);
+  const EdgeReply reply = ask(s, request);
   EXPECT_FALSE(reply.ok);
   EXPECT_FALSE(reply.error.empty());
-  EXPECT_LT(alice.lane().now() - begun, Edges::kLimit + 3s);
-  w.substrate->set_latency(kLatency);
+  EXPECT_LT(alice.lane().now() - begun, Edges::kLimit);
+  w.substrate->set_stream_tap({});
+  w.substrate->cut(s.node.network->self(), t.node.network->self(), false);
   w.settle(Edges::kLimit);
   EXPECT_TRUE(measure(s, t).ok) << "both are free again";
 }

@@ -611,6 +611,8 @@ TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
 
 /// A deployment of a thousand allocations, each with the longest reason that its provider can cause.
 DeploymentRecord with_longest_reasons(DeploymentRecord made) {
+  made.ensemble.nodes.clear();
+  made.ensemble.allocations.clear();
   made.status = DeploymentStatus::failed;
   made.ended = made.created;
   made.error = "the first reason";

@@ -519,7 +519,7 @@ TEST_F(LossTest, TheNoticeOfALeaseThatHasEndedDoesNotHideTheClock) {
   provider.tells_time = false;
   run_anywhere(jobs::AllocationType::task, jobs::OnLoss::fail);
   b.node.set_wall_clock(10min);
-  w.settle(45s);
+  w.settle(30s);
   provider.end("task", AllocationStatus::terminated);
   provider.runs.at("task").reason = "its lease has ended";
   ASSERT_TRUE(notify());
