@@ -77,7 +77,7 @@ class Engine:
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise EngineError(str(error)) from error
+            raise EngineError(getattr(error, "strerror", None) or str(error)) from error
         finally:
             connection.close()
         if answer.status >= 400:
