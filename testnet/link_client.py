@@ -19,14 +19,14 @@ def program():
 
 class Link:
     def __init__(self, folder):
-        self.socket, self.log = folder / "link.sock", folder / "link.log"
+        self.socket, self.log, self.process = folder / "link.sock", folder / "link.log", None
 
     def start(self, seed, environment):
         """Its process id."""
         if not os.access(program(), os.X_OK):
             raise ClusterError(f"{program()} is not there: `make testnet` builds it")
         with open(self.log, "ab") as log:
-            process = subprocess.Popen([program(), "--socket", self.socket, "--seed", str(seed)], stdin=subprocess.DEVNULL,
+            self.process = process = subprocess.Popen([program(), "--socket", self.socket, "--seed", str(seed)], stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, env=environment, start_new_session=True)
 
         def answers():
@@ -55,3 +55,9 @@ class Link:
 
     def ask(self, command):
         return self.tell(command)[0]
+
+    def end(self):
+        """Of a link that this object has started."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(TIMEOUT)

@@ -37,11 +37,9 @@ def missing(tags):
         socket = nunet_cluster.DOCKER_SOCKET if "docker" in tags else None
         if obstacle := probes.user_obstacle("nobody", nunet_cluster.NUNET, socket):
             return f"a daemon that does not run as root: {obstacle}"
-    if "namespaces" in tags and (obstacle := probes.namespaces_obstacle()):
-        return f"network namespaces: {obstacle}"
     if "tmpfs" in tags and (obstacle := probes.mounts_obstacle()):
         return f"a disk of a small size: {obstacle}"
-    if "testnet" in tags and (obstacle := probes.testnet_obstacle(link_client.program())):
+    if {"namespaces", "testnet"}.intersection(tags) and (obstacle := probes.testnet_obstacle(link_client.program())):
         return f"networks on demand: {obstacle}"
     if "sshd" in tags and not probes.sshd():
         return "sshd is not installed"

@@ -2,7 +2,7 @@
 
 A Cluster is a folder and a set of Machines. Each machine has a home of its own (configuration, keys, state) and, if the
 cluster was made with namespaces, a network namespace of its own; otherwise all share the loopback with ports of their own.
-With namespaces the machines are connected to a bridge in a further namespace, so the host's own network is never touched.
+With namespaces the machines are joined by the link of a test network (testnet/link), so the host's own network is never touched.
 
 Leaving the `with` block ends every daemon by its pid, removes the namespaces and the folder, and does so after a failure
 too. Cluster.leftovers() lists what a run has left behind. Nothing here sleeps a fixed time: wait_for() polls a condition
@@ -412,11 +412,10 @@ class Cluster:
         self.machines, self.children, self.made, self.mounts, self.survivors = {}, [], [], [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
         self.mark = self.folder.name.removeprefix("nunet-cluster-").replace("_", "")
-        self.lan = f"nunet-{self.mark}-lan"
         if namespaces:
-            self.add_namespace(self.lan)
-            self.ip("-n", self.lan, "link", "add", "br0", "type", "bridge")
-            self.ip("-n", self.lan, "link", "set", "br0", "up")
+            from testnet.link_client import Link  # which needs this module
+            self.link = Link(self.folder)
+            self.link.start(1, {"PATH": os.environ.get("PATH", "")})
 
     def __enter__(self):
         return self
@@ -429,12 +428,12 @@ class Cluster:
         number = len(self.machines) + 1
         if self.namespaces:
             address, rest, p2p, namespace = f"10.99.0.{number}", 9999, 9000, f"nunet-{self.mark}-{name}"
-            self.add_namespace(namespace)
-            self.ip("-n", namespace, "link", "add", "eth0", "type", "veth", "peer", "name", f"port{number}", "netns", self.lan)
-            self.ip("-n", self.lan, "link", "set", f"port{number}", "master", "br0", "up")
-            self.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
-            self.ip("-n", namespace, "link", "set", "eth0", "up")
-            self.ip("-n", namespace, "link", "set", "lo", "up")
+            self.ip("netns add " + namespace)
+            self.made.append(namespace)
+            self.link.tell({"command": "host", "name": name, "address": address, "region": "home", "nat": "",
+                            "namespace": f"/run/netns/{namespace}", "device": "eth0"})
+            self.ip("link set lo up", f"addr add {address}/32 dev eth0", "link set eth0 addrgenmode none", "link set eth0 mtu 1500 up",
+                    "route add default dev eth0", namespace=namespace)
         else:
             rest, p2p = free_ports(2)
             address, namespace = "127.0.0.1", None
@@ -449,23 +448,17 @@ class Cluster:
         return machine
 
     def cut_off(self, name):
-        """Takes the cable of a machine out of the bridge: what is sent is lost, and neither side is told. Needs namespaces."""
-        self.ip("-n", self.lan, "link", "set", self.port_of(name), "nomaster")
+        """Takes the cable out of a machine: what is sent is lost, and neither side is told. Needs namespaces."""
+        self.link.tell({"command": "power", "host": name, "on": False})
 
     def reach_again(self, name):
-        self.ip("-n", self.lan, "link", "set", self.port_of(name), "master", "br0")
+        self.link.tell({"command": "power", "host": name, "on": True})
 
-    def port_of(self, name):
-        return f"port{list(self.machines).index(name) + 1}"
-
-    def ip(self, *words):
-        done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    def ip(self, *lines, namespace=None):
+        command = ["ip", *(("-n", namespace) if namespace else ()), "-batch", "-"]
+        done = subprocess.run(command, input="".join(line + "\n" for line in lines), capture_output=True, text=True)
         if done.returncode != 0:
-            raise ClusterError(f"ip {' '.join(words)}: {done.stderr.strip()}")
-
-    def add_namespace(self, name):
-        self.ip("netns", "add", name)
-        self.made.append(name)
+            raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
 
     def stop(self):
         """Stops every daemon as a user would; the first that fails to stop is the error."""
@@ -484,6 +477,8 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 kill_group(process)
         self.children.clear()
+        if self.namespaces:
+            self.link.end()
         self.survivors = [line for pid, line in processes_of(self.folder) if kill(pid)]
         for machine in self.machines.values():
             if machine.was_killed or self.survivors:  # the daemon cannot

@@ -11,21 +11,17 @@ import tempfile
 
 @functools.cache
 def namespaces_obstacle():
-    """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a Cluster uses, because
+    """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a network uses, because
     in a chroot or a container a namespace may be made and not entered."""
     if os.geteuid() != 0:
         return "no root"
     for program in ("ip", "nsenter"):
         if not shutil.which(program):
             return f"{program} is not installed"
-    names = [f"nunet-probe-{os.getpid()}-{side}" for side in "ab"]
-    commands = [["ip", "netns", "add", name] for name in names] + [
-        ["ip", "-n", names[0], "link", "add", "br0", "type", "bridge"],
-        ["ip", "-n", names[1], "link", "add", "eth0", "type", "veth", "peer", "name", "port1", "netns", names[0]],
-        ["ip", "-n", names[0], "link", "set", "port1", "master", "br0", "up"],
-        ["ip", "-n", names[1], "addr", "add", "10.99.0.1/24", "dev", "eth0"],
-        ["ip", "-n", names[1], "link", "set", "lo", "up"],
-        ["nsenter", f"--net=/run/netns/{names[1]}", "true"]]
+    name = f"nunet-probe-{os.getpid()}"
+    commands = [
+        ["ip", "netns", "add", name],
+        ["ip", "-n", name, "link", "set", "lo", "up"], ["nsenter", f"--net=/run/netns/{name}", "true"]]
     try:
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True)
@@ -33,8 +29,7 @@ def namespaces_obstacle():
                 output = (done.stderr or done.stdout).strip()
                 return f"`{' '.join(command)}` fails: {output.splitlines()[0] if output else done.returncode}"
     finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
     return ""
 
 
