@@ -1,3 +1,4 @@
+@loopback
 Feature: The daemon and its REST API
   The daemon serves this machine only, and executes nothing without a token.
 

@@ -48,14 +48,21 @@ def missing(tags):
     return ""
 
 
+def on_a_network(tags):
+    """Whether the machines are hosts of a network that is spawned for the scenario; otherwise they share the loopback."""
+    if "namespaces" in tags:
+        return True
+    asked_for = os.environ.get("FEATURE_NETWORK") != "loopback" and not {"loopback", "testnet"}.intersection(tags)
+    return asked_for and not probes.testnet_obstacle(link_client.program())
+
+
 def before_scenario(context, scenario):
-    namespaces = "namespaces" in scenario.effective_tags
     if lacking := missing(scenario.effective_tags):
         why = f"skipped: {lacking}"
         print(f"{scenario.name}\n{why}")
         scenario.skip(why)
         return
-    context.cluster = nunet_cluster.Cluster(namespaces=namespaces, light_keys=True)
+    context.cluster = nunet_cluster.Cluster(namespaces=on_a_network(scenario.effective_tags), light_keys=True)
     context.answer = None
     context.deployments = {}
     context.networks, context.states = {}, []

@@ -3,7 +3,7 @@
 FEATURES = ["actor-model", "ucan", "remote-invocation", "cli-access", "local-db", "execution-and-resources",
             "machine-benchmarking", "p2p-network", "storage", "ip-over-libp2p", "observability", "workflow-definition",
             "job-orchestration", "hardware-capability", "supervision-model", "tokenomics", "feature-environment"]
-NEEDS = ["bwrap", "docker", "faketime", "namespaces", "nightly", "sshd", "testnet", "tmpfs",
+NEEDS = ["bwrap", "docker", "faketime", "loopback", "namespaces", "nightly", "sshd", "testnet", "tmpfs",
          "unprivileged"]  # a scenario is skipped where the machine, or the run, lacks them
 
 
