@@ -76,7 +76,7 @@ Feature: Partitions
     When alice deploys
       | deployment | allocation | script | type    | at | lease | on loss   |
       | task       | careful    | counts | task    |    | 4s    | exclusive |
-      | service    | eager      | counts | service |    | 50s   | fast      |
+      | service    | eager      | counts | service |    | 25s   | fast      |
     Then "careful" runs at bob
     And "eager" runs at bob
     When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk

@@ -11,6 +11,7 @@ with a deadline. Standard library only.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -410,6 +411,7 @@ class Cluster:
         # the work folder, which have a clock that can be set, and whose commands and daemon are those of another user.
         self.settings, self.disks, self.clocks, self.users = {}, {}, set(), {}
         self.machines, self.children, self.made, self.mounts, self.survivors = {}, [], [], [], []
+        self.numbers = itertools.count(1)  # machines may be added by several threads
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
         self.mark = self.folder.name.removeprefix("nunet-cluster-").replace("_", "")
         if namespaces:
@@ -425,9 +427,8 @@ class Cluster:
 
     def machine(self, name):
         """A new host, connected to all others of the cluster."""
-        number = len(self.machines) + 1
         if self.namespaces:
-            address, rest, p2p, namespace = f"10.99.0.{number}", 9999, 9000, f"nunet-{self.mark}-{name}"
+            address, rest, p2p, namespace = f"10.99.0.{next(self.numbers)}", 9999, 9000, f"nunet-{self.mark}-{name}"
             self.ip("netns add " + namespace)
             self.made.append(namespace)
             self.link.tell({"command": "host", "name": name, "address": address, "region": "home", "nat": "",

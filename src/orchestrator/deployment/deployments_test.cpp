@@ -611,8 +611,6 @@ TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
 
 /// A deployment of a thousand allocations, each with the longest reason that its provider can cause.
 DeploymentRecord with_longest_reasons(DeploymentRecord made) {
-  made.ensemble.nodes.clear();
-  made.ensemble.allocations.clear();
   made.status = DeploymentStatus::failed;
   made.ended = made.created;
   made.error = "the first reason";
@@ -648,7 +646,7 @@ TEST_F(DeploymentsTest, TheReasonsOfAThousandAllocationsAreCutSoThatTheyFitIntoA
   EXPECT_TRUE(fits(json::encode(manifest).size())) << json::encode(manifest).size();
   EXPECT_EQ(status.error, "the first reason");
   const auto check = [](const auto& allocations) {
-    ASSERT_EQ(allocations.size(), 1000u);
+    ASSERT_GE(allocations.size(), 1000u) << "what is only in the ensemble is shown beside them";
     EXPECT_EQ(allocations.at("task7").reason, "a short one");
     for (const char* name : {"task0", "task999"}) {
       const std::string& reason = allocations.at(name).reason;
