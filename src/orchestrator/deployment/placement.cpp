@@ -113,6 +113,15 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
   }
 }
 
+void note_allocated(AllocationManifest& entry, const std::string& allocation, const AllocateResponse& made) {
+  entry.handle = made.allocations.at(allocation);
+  entry.work.reset();
+  if (const auto work = made.work.find(allocation); work != made.work.end()) entry.work = work->second;
+  entry.lease_ns = made.lease_ns;
+  if (const auto run = made.incarnations.find(allocation); run != made.incarnations.end())
+    entry.incarnation = run->second;
+}
+
 std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted) {
   std::set<std::string> peers;
   for (const auto& [name, node] : record.manifest.nodes)

@@ -110,6 +110,9 @@ Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>
 protocol::AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
                                             const std::string& allocation);
 void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate);
+/// What its provider has made of it: its actors, its lease and its run.
+void note_allocated(protocol::AllocationManifest& entry, const std::string& allocation,
+                    const protocol::AllocateResponse& made);
 
 /// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.
 std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted);

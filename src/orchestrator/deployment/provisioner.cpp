@@ -78,12 +78,7 @@ Task<Result<void>> Provisioner::allocate(std::string node, std::vector<std::stri
           supersede_unknown(record, provider, {{name, run->second}});
         continue;
       }
-      entry->second.handle = made->allocations.at(name);
-      entry->second.work.reset();
-      if (const auto work = made->work.find(name); work != made->work.end()) entry->second.work = work->second;
-      entry->second.lease_ns = made->lease_ns;
-      if (const auto run = made->incarnations.find(name); run != made->incarnations.end())
-        entry->second.incarnation = run->second;
+      note_allocated(entry->second, name, *made);
     }
   };
   CO_TRY_VOID(co_await record_.update_until_stored(keep));

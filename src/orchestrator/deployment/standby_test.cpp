@@ -293,6 +293,15 @@ TEST_F(StandbyDeploymentTest, ALostMachineIsReplacedByItsStandbyAtOnceAndStandsB
   EXPECT_TRUE(is_taken_over());
 }
 
+TEST_F(StandbyDeploymentTest, TheActorOfTheWorkIsThatOfTheMachineThatHasStoodBy) {
+  provider.offers_work = other.offers_work = true;
+  run_with_standby();
+  EXPECT_EQ(task().work, provider.work_of("task"));
+  cut(b);
+  ASSERT_TRUE(until([&] { return is_taken_over(); }));
+  EXPECT_EQ(task().work, other.work_of("task"));
+}
+
 TEST_F(StandbyDeploymentTest, WorkThatIsStartedAgainGetsTheStandbyOnlyIfNoOtherMachineTakesIt) {
   run_with_standby(AllocationRecovery::one_for_one);
   crash();

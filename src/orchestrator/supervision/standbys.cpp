@@ -125,12 +125,9 @@ Task<Result<void>> Standbys::reserve(MissingStandby wanted, jobs::Ensemble part,
     is_kept = found != record.standbys.end() && found->second.node.peer == provider.address.host;
     if (!is_kept) return supersede_unknown(record, provider, made->incarnations);
     if (made->lease_ns <= 0) return;
-    for (const auto& [name, run] : made->incarnations) {
+    for (const std::string& name : names) {
       const auto entry = found->second.allocations.find(name);
-      if (entry == found->second.allocations.end()) continue;
-      entry->second.handle = made->allocations.at(name);
-      entry->second.lease_ns = made->lease_ns;
-      entry->second.incarnation = run;
+      if (entry != found->second.allocations.end()) note_allocated(entry->second, name, *made);
     }
   };
   CO_TRY_VOID(co_await parts_.record.update_until_stored(store));
