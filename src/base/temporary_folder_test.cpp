@@ -28,6 +28,19 @@ TEST(TemporaryFolderTest, IsRemovedWithItsContent) {
   EXPECT_FALSE(fs::exists(path));
 }
 
+TEST(TemporaryFolderTest, IsOfThisUserAlone) {
+  const TemporaryFolder made = TemporaryFolder::make("test").value();
+  EXPECT_TRUE(fs::status(made.path()).permissions() == fs::perms::owner_all);
+  EXPECT_FALSE(TemporaryFolder::make("test", made.path() / "nothing")) << "there is no such folder";
+}
+
+TEST(TemporaryFolderTest, InMemoryIsOneOfItsOwn) {
+  const TemporaryFolder first = TemporaryFolder::in_memory("test");
+  const TemporaryFolder second = TemporaryFolder::in_memory("test");
+  EXPECT_NE(first.path(), second.path());
+  EXPECT_TRUE(fs::is_directory(first.path()));
+}
+
 TEST(TemporaryFolderTest, WhatAKilledProcessHasLeftIsRemovedAndNothingElse) {
   const TemporaryFolder above = TemporaryFolder::make("left").value();
   const TemporaryFolder used = TemporaryFolder::make("inputs", above.path()).value();
