@@ -38,7 +38,8 @@ Task<Result<std::size_t>> receive_back(ByteStream& stream, BytesView data, Stead
   co_return received;
 }
 
-std::string limits_text(const EdgeRequest& asked, Duration rtt, std::optional<std::uint64_t> bandwidth) {
+/// Empty if the limits are kept.
+std::string why_not_kept(const EdgeRequest& asked, Duration rtt, std::optional<std::uint64_t> bandwidth) {
   const Duration most = std::chrono::milliseconds(std::min<std::uint64_t>(asked.rtt, 3'600'000));
   if (asked.rtt > 0 && rtt > most)
     return fmt::format("a round trip of {:.4g} ms, {} ms at most is asked for", static_cast<double>(rtt.count()) / 1e6,
@@ -163,7 +164,7 @@ Task<EdgeReply> Edges::answer(EdgeRequest request, const actor::Envelope& envelo
   }
   reply.rtt_ns = measured->rtt.count();
   reply.bandwidth = measured->bandwidth;
-  reply.error = limits_text(request, measured->rtt, measured->bandwidth);
+  reply.error = why_not_kept(request, measured->rtt, measured->bandwidth);
   reply.ok = reply.error.empty();
   co_return reply;
 }

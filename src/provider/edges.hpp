@@ -15,9 +15,8 @@
 // what S sends comes back. A stream without a valid ticket is reset.
 //
 // Threads: the node's lane. Cost: kMostTransfer bytes of memory for a measurement as S, kBlock as T.
-// Bounds: kMaxAgreed tickets, kMaxAgreedByOwner of one orchestrator, kMaxRequests as S at a time; more are refused. T
-// sends back kMostTransfer bytes at most, for kLimit. Streams that have not shown a ticket yet: kMaxStreams, for
-// kLimit.
+// Bounds: kMaxAgreed tickets, kMaxAgreedByOwner of one orchestrator, kMaxRequests as S at a time; more are refused. As
+// T kMaxStreams, with or without a ticket, each for kLimit; more are reset. T sends back kMostTransfer bytes at most.
 // Failure: the reply says why; what is interrupted leaves nothing.
 // Attacks: both machines ask for the capability to deploy on them and for an open bid, or work, of the same ensemble,
 // so no orchestrator has a machine measured that has granted it nothing. A ticket is of use to the peer S alone, which

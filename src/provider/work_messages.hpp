@@ -28,6 +28,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "encoding/json.hpp"
 #include "encoding/named_enum.hpp"

@@ -11,9 +11,8 @@
 //     to the connection that has registered it, and ends unanswered with it.
 //  4. close() ends the connections and the actor, and removes the socket. The folder belongs to the caller.
 //
-// Bounds: kMaxWorkConnections, kMaxWorkCalls of both directions together with what they carry (kMaxWorkLine),
-// kMaxWorkQueue lines that a connection has not read, and kWorkRate requests a second, each started kWorkUnit of a line
-// counting as one. Work that is faster, or that does not read, waits in its write(): no more is read from it. Calls
+// Bounds: kMaxWorkConnections, kMaxWorkCalls in each direction with what they carry (kMaxWorkLine), kMaxWorkQueue lines
+// that a connection has not read, and kWorkRate requests a second, each started kWorkUnit of a line counting as one. Work that is faster, or that does not read, waits in its write(): no more is read from it. Calls
 // that find no room are refused to the work, and dropped for callers, who run out of time.
 //
 // Threads: the node's lane; folders are made by a worker. Failure: without a socket the work runs, and finds none.

@@ -173,7 +173,7 @@ Placed Auction::placed_with(const Candidate& candidate) const {
   return placed;
 }
 
-/// Looks at the bids of the last round.
+/// See (4); the bids are those of the last round.
 void Auction::give_up_neighbours(Candidate& candidate) const {
   std::vector<std::string> open;
   for (const auto& [node, bids] : bids_)

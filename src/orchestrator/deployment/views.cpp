@@ -274,8 +274,9 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
     if (const auto primary = manifest.nodes.find(standby.node.primary_node); primary != manifest.nodes.end())
       primary->second.standby_nodes.push_back(id);
     for (const auto& [name, allocation] : standby.allocations) {
-      manifest.allocations[fmt::format("{}.{}", id, name)] = allocation;
-      manifest.allocations[fmt::format("{}.{}", id, name)].redundancy_group = name;
+      AllocationManifest& shown = manifest.allocations[fmt::format("{}.{}", id, name)];
+      shown = allocation;
+      shown.redundancy_group = name;
       if (const auto primary = manifest.allocations.find(name); primary != manifest.allocations.end())
         primary->second.redundancy_group = name;
     }

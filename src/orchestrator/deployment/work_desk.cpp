@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "ucan/standing_grant.hpp"
 
 namespace dms::orchestrator {
@@ -36,10 +37,10 @@ Result<void> WorkDesk::grant(const WorkGrantRequest& request, const actor::Id& s
   if (!request.sibling.empty()) {
     const AllocationManifest* sibling = parts_.allocation(request.sibling);
     if (sibling == nullptr)
-      return fail(Errc::not_found, "the ensemble has no allocation '{}'", request.sibling.substr(0, 64));
+      return fail(Errc::not_found, "the ensemble has no allocation '{}'", shortened(request.sibling, 64));
     if (!sibling->work)
       return fail(Errc::not_found, "'{}' has no machine at the moment, or one that offers no actor to its work",
-                  request.sibling.substr(0, 64));
+                  shortened(request.sibling, 64));
     reply.sibling = *sibling->work;
     reply.addresses = addresses_of(*reply.sibling);
   }
