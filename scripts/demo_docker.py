@@ -1,7 +1,7 @@
 """The Docker engine of this machine, for the time of the demonstration.
 
 It gets one image, made of the machine's busybox, and gives that back at the end with whatever containers are left of it. The hosts of
-the demonstration share the engine, so the death of one is not that of its containers: kill() is. Standard library only.
+the demonstration share the engine, so containers outlive their host: kill() ends them. Standard library only.
 """
 
 import http.client

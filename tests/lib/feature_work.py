@@ -250,8 +250,8 @@ def actors_at(machine):
 
 
 def stray_actors(machine):
-    """Actors of neither an allocation that it has, nor its work while it runs, nor a deployment of its user that goes on or of which a provider that refuses or
-    does not answer may hold something."""
+    """Actors of neither an allocation that it has, nor its work while it runs, nor a deployment of its user that goes on or of which a
+    provider that refuses or does not answer may hold something."""
     deployments, found = deployments_at(machine), actors_at(machine)
     held = allocations_at(machine)
     known = held + [entry for entry in held if entry["status"] == "running"]

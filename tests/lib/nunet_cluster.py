@@ -449,7 +449,7 @@ class Cluster:
         return machine
 
     def cut_off(self, name):
-        """Takes the cable out of a machine: what is sent is lost, and neither side is told. Needs namespaces."""
+        """The link loses what a machine sends and what is sent to it, and neither side is told. Needs namespaces."""
         self.link.tell({"command": "power", "host": name, "on": False})
 
     def reach_again(self, name):

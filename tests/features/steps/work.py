@@ -70,7 +70,8 @@ def python(script):
     return f"python3 -c '{script}'; exit $?"
 
 
-SCRIPTS = {"adds for others": python(ADDS), "has the adder add, and once more": python(CALLS),"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
+SCRIPTS = {"adds for others": python(ADDS), "has the adder add, and once more": python(CALLS),
+           "counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            # for a check that its gate fails
            "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
@@ -372,7 +373,7 @@ def does_not_run(context, name):
 
 @then('"{name}" runs at {provider:w} within {seconds:d} s')
 def runs_at_within(context, name, provider, seconds):
-    """Of the step before."""
+    """Since the step before."""
     begin = time.monotonic()
     runs_at(context, name, provider)
     assert (took := time.monotonic() - begin) <= seconds, f"{name} ran at {provider} after {took:.1f} s"
