@@ -36,10 +36,6 @@ std::string time_text(std::int64_t nanos) {
   return fmt::format("{} s", std::chrono::ceil<std::chrono::seconds>(time).count());
 }
 
-std::string times_text(std::string_view what, std::uint64_t times) {
-  return times == 1 ? fmt::format("{} once", what) : fmt::format("{} {} times", what, times);
-}
-
 class TreeText {
  public:
   TreeText(Session& session, const std::vector<ActorInfo>& actors) : session_(session) {

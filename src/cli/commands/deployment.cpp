@@ -57,6 +57,10 @@ bool has_ended(const DeploymentStatusReply& status) {
   return known && is_final(*known);
 }
 
+std::string times_text(std::string_view what, std::uint64_t times) {
+  return times == 1 ? fmt::format("{} once", what) : fmt::format("{} {} times", what, times);
+}
+
 std::string describe(const protocol::AllocationState& allocation) {
   std::string line(to_string(allocation.status));
   if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
@@ -77,7 +81,7 @@ std::string describe(const protocol::AllocationState& allocation) {
     line += fmt::format(", {} of {} standbys: {}", allocation.standbys.size(), allocation.redundancy,
                         fmt::join(allocation.standbys, ", "));
   const auto count = [&](std::string_view what, std::uint32_t times) {
-    if (times > 0) line += times == 1 ? fmt::format(", {} once", what) : fmt::format(", {} {} times", what, times);
+    if (times > 0) line += ", " + times_text(what, times);
   };
   count("restarted", allocation.restarts - std::min(allocation.moves, allocation.restarts));
   count("moved", allocation.moves);

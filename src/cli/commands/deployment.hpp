@@ -79,6 +79,8 @@ Result<protocol::DeploymentStatusReply> query_status(Client& client, const std::
 /// when last heard from, not heard from for 12 s, lost at 2026-11-29 10:00:00 UTC at the latest"; of one that is lost,
 /// what it runs is restarting, and its lease ends at that time.
 [[nodiscard]] std::string describe(const protocol::AllocationState& allocation);
+/// "moved once", "moved 2 times"
+[[nodiscard]] std::string times_text(std::string_view what, std::uint64_t times);
 
 /// The names of a deployment's allocations.
 Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id,
