@@ -17,11 +17,22 @@ using json::Array;
 using json::Object;
 using json::Value;
 
-// Without effect, see check_supported() and fields.hpp: ~
-constexpr std::string_view kTopKeys[] = {"version",  "allocations",       "nodes",      "exclude_peers",
-                                         "metadata", "resources",         "supervisor", "escalation_strategy",
-                                         "~edges",   "~edge_constraints", "~keys",      "~scripts",
-                                         "~subnet",  "~contracts",        "~volumes"};
+// Without effect (check_supported()) or another name of a key, not offered (fields.hpp): ~
+constexpr std::string_view kTopKeys[] = {"version",
+                                         "allocations",
+                                         "nodes",
+                                         "edges",
+                                         "exclude_peers",
+                                         "metadata",
+                                         "resources",
+                                         "supervisor",
+                                         "escalation_strategy",
+                                         "~edge_constraints",
+                                         "~keys",
+                                         "~scripts",
+                                         "~subnet",
+                                         "~contracts",
+                                         "~volumes"};
 constexpr std::string_view kAllocationKeys[] = {"executor",    "type",   "resources",  "execution",        "depends_on",
                                                 "healthcheck", "inputs", "results",    "failure_recovery", "~dns_name",
                                                 "~dnsname",    "~keys",  "~provision", "~volume",          "~volumes"};
