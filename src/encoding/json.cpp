@@ -289,8 +289,7 @@ Writer& Writer::string(std::string_view text) {
   out_ += '"';
   return *this;
 }
-/// Of the digits of base64 none is escaped. With room for what follows: it is short behind a page, which would be copied
-/// again to grow.
+/// Of the digits of base64 none is escaped. Reserves room for what follows, so that a page is not copied once more.
 Writer& Writer::bytes(BytesView data) {
   separate();
   const std::size_t digits = (data.size() + 2) / 3 * 4;

@@ -7,7 +7,7 @@
 //     and each_item() record such an error, drop the value and continue; object_at() records unknown keys and drops
 //     them. A document with recorded problems is refused as a whole by failure().
 //  3. Of the known keys, `~keys` stands for a key `keys` that is read, but not offered for an unknown one: what it asks
-//     for is refused later, by name (supported.hpp).
+//     for is refused later, by name (supported.hpp), or it is another name of a key.
 #pragma once
 
 #include <boost/json/array.hpp>

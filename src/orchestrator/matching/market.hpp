@@ -9,7 +9,7 @@
 //     be chosen. The order in which the bids came has no influence.
 //  3. A Link is what was measured between two machines, whichever of them has measured; of several measurements the
 //     worst counts, so that a machine gains nothing by reporting a better one. What is absent was not measured; of a
-//     Link with a failure that was tried in vain.
+//     Link with a failure the measurement has failed.
 //
 // Threads: values, read only once built. Cost: n log n for n bids.
 #pragma once

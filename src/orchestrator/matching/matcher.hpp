@@ -20,7 +20,7 @@
 //     choice is known to be the best, or only the best that was found by then.
 //  5. What was not measured between two machines does not keep an edge. With `unmeasured_holds` it does, and
 //     `unmeasured` lists the pairs of the choice that are still to be measured: measured and matched again until it is
-//     empty, few pairs need be measured. What was tried in vain keeps none, either way.
+//     empty, few pairs need be measured. A pair whose measurement has failed keeps none.
 //  6. A node that is `placed` has its machine already, the only one of its bids. It keeps that, and the edges from it
 //     are constraints of the others.
 //
