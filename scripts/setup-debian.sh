@@ -9,7 +9,7 @@ set -eu
 build="ca-certificates ccache cmake g++ git make ninja-build pkg-config python3
   libarchive-dev libboost1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsecp256k1-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   libgtest-dev libgmock-dev librapidcheck-dev"
-run="bubblewrap busybox=busybox-static iproute2 procps python3 python3-yaml"
+run="bubblewrap busybox-static iproute2 procps python3 python3-yaml"
 test="faketime openssh-client openssl python3-behave $run"
 ssh="openssh-server"  # for scenarios with hosts reached by ssh; where there is an init system, it starts a server
 docker="dockerd=docker.io busybox-static curl iptables"

@@ -223,13 +223,19 @@ Task<Result<void>> WorkActor::publish(WorkRequest request) {
   Task<Result<actor::Envelope>> preparing = prepare(request, false, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<void>> publishing = actor_->publish(std::move(envelope));
-  const Result<void> published = co_await std::move(publishing);
+  Result<void> published = co_await std::move(publishing);
   const std::vector<actor::Handle> here = parts_.siblings_here(request.behaviour, request.topic);
-  for (const actor::Handle& sibling : here) {
+  for (const actor::Handle& sibling : here) {  // one that fails keeps nothing from the others
     Task<Result<actor::Envelope>> addressing = prepare(request, false, sibling);
-    CO_TRY(actor::Envelope message, co_await std::move(addressing));
-    Task<Result<void>> sending = actor_->send(std::move(message));
-    CO_TRY_VOID(co_await std::move(sending));
+    Result<actor::Envelope> message = co_await std::move(addressing);
+    Result<void> sent;
+    if (message) {
+      Task<Result<void>> sending = actor_->send(*std::move(message));
+      sent = co_await std::move(sending);
+    } else {
+      sent = std::unexpected(message.error());
+    }
+    if (published && !sent) published = sent;
   }
   co_return published;
 }

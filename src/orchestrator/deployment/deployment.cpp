@@ -111,7 +111,7 @@ Deployment::Deployment(Services services, RecordStore& records, Heartbeats& hear
                }),
       restarts_(parts(), collector_, endings_, work_),
       replacer_(parts(), grants_, work_, [this](const std::string& node) { return supervisor_.lost(node); }),
-      standbys_(parts(), replacer_, grants_, work_),
+      standbys_(parts(), replacer_, grants_, liveness_, work_),
       trees_(parts(), replacer_),
       cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),

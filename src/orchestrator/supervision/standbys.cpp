@@ -1,6 +1,7 @@
 #include "orchestrator/supervision/standbys.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/reasons.hpp"
@@ -157,6 +158,7 @@ const Standby* Standbys::find(const std::string& id, const std::string& peer) co
 
 Task<void> Standbys::keep(std::string id, std::string peer) {
   std::optional<LeaseWatch> watch;
+  bool is_missed = false;
   for (;;) {
     const Standby* standby = find(id, peer);
     if (standby == nullptr) break;
@@ -182,7 +184,12 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
         if (work_.cancelled()) co_return;
       }
       watch->not_answered(network::plain(reply.error()), parts_.now());
-      if (watch->silent() && !parts_.services.network.peers().empty()) lost = watch->error();
+      if (watch->silent()) {
+        Task<bool> asking = liveness_.reaches_another(peer);
+        const bool is_cut_off = !co_await std::move(asking);
+        if (work_.cancelled()) co_return;
+        if (!is_cut_off) lost = watch->error();
+      }
     }
     standby = find(id, peer);
     if (standby == nullptr) break;
@@ -191,7 +198,8 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
       co_await std::move(dropping);
       break;
     }
-    if (reply && !renews) continue;  // that was a question
+    // A question renews nothing, and a renewal after one that was missed counts from the clock before that.
+    if (const bool was_missed = std::exchange(is_missed, !reply); reply && (!renews || was_missed)) continue;
     const Result<void> slept = co_await sleep_for(watch->interval());
     if (!slept) co_return;
   }

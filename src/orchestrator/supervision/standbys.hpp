@@ -7,7 +7,7 @@
 //     and allocated on the machine that wins. A provider that grants no lease is none.
 //  2. A standby that is ready is renewed as often as a machine that runs something (lease_watch.hpp). It is dropped,
 //     and another one sought, when its provider reports that it has lost or ended something of it, and when it is
-//     silent, unless this node reaches no peer at all. If the owner of the machine has ended it, that is not asked again
+//     silent, unless no other peer answers this node either. If the owner of the machine has ended it, that is not asked again
 //     (DeploymentRecord::barred).
 //
 // Threads: the deployment's lane. Cancellation: what is under way is left to the next start (drop_unready_standbys()).
@@ -22,6 +22,7 @@
 #include "orchestrator/deployment/provider_grants.hpp"
 #include "orchestrator/deployment/replacer.hpp"
 #include "orchestrator/deployment/standby.hpp"
+#include "orchestrator/supervision/liveness.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
@@ -29,8 +30,8 @@ namespace dms::orchestrator {
 class Standbys {
  public:
   /// `work` ends before this does.
-  Standbys(Parts parts, Replacer& replacer, ProviderGrants& grants, Nursery& work)
-      : parts_(parts), replacer_(replacer), grants_(grants), work_(work) {}
+  Standbys(Parts parts, Replacer& replacer, ProviderGrants& grants, Liveness& liveness, Nursery& work)
+      : parts_(parts), replacer_(replacer), grants_(grants), liveness_(liveness), work_(work) {}
 
   /// Until it is cancelled.
   Task<void> run();
@@ -57,6 +58,7 @@ class Standbys {
   Parts parts_;
   Replacer& replacer_;
   ProviderGrants& grants_;
+  Liveness& liveness_;
   Nursery& work_;
   std::map<MissingStandby, Wait> waits_;
   std::set<std::pair<std::string, std::string>> kept_;  ///< id, peer
