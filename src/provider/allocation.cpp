@@ -423,6 +423,8 @@ Task<void> Allocation::close() {
   co_await close_run();
   co_await close_socket();
   co_await actor_->stop();
+  co_await close_run();  // what a handler has begun meanwhile
+  co_await close_socket();
 }
 
 }  // namespace dms::provider

@@ -103,6 +103,11 @@ Task<Result<WorkActor::TargetPtr>> WorkActor::find(std::string to) {
   co_return *target;
 }
 
+void WorkActor::doubt(const std::string& to) {
+  if (const auto found = targets_.find(to); found != targets_.end())
+    found->second->asked = std::min(found->second->asked, actor_->lane().now() - kTargetKnown);
+}
+
 Task<Result<WorkActor::TargetPtr>> WorkActor::look_up(std::string to) {
   protocol::WorkGrantRequest request;
   request.allocation_id = parts_.allocation_id;
@@ -199,7 +204,7 @@ Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
   Task<Result<actor::Envelope>> invoking = actor_->invoke(std::move(envelope));
   const Result<actor::Envelope> reply = co_await std::move(invoking);
   if (!reply) {
-    targets_.erase(to);
+    doubt(to);
     co_return std::unexpected(reply.error());
   }
   if (reply->message.empty()) co_return json::Value();
@@ -214,7 +219,7 @@ Task<Result<void>> WorkActor::send(WorkRequest request) {
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<void>> sending = actor_->send(std::move(envelope));
   const Result<void> sent = co_await std::move(sending);
-  if (!sent) targets_.erase(to);
+  if (!sent) doubt(to);
   co_return sent;
 }
 

@@ -90,6 +90,8 @@ class WorkActor {
   explicit WorkActor(Parts parts);
   Task<Result<TargetPtr>> find(std::string to);
   [[nodiscard]] TargetPtr known(const std::string& to, Duration age) const;
+  /// A call of it has failed: the orchestrator is asked again, and what is known is used if that does not answer.
+  void doubt(const std::string& to);
   Task<Result<TargetPtr>> look_up(std::string to);
   Result<TargetPtr> make_target(const protocol::WorkGrantReply& reply, const did::Did& node) const;
   /// `sibling`: it goes to that one alone, also if it is a broadcast.

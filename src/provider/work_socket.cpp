@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kWorkBuffer = 4096;
 constexpr Duration kAcceptPause = 100ms;
 constexpr Duration kLinger = 5s;
+constexpr Duration kDropPause = 1ms;
+constexpr Duration kTurn = Duration(1s) / kWorkRate;
 
 /// The folder of the sockets is for the daemon's user alone; the one in it is seen by the work.
 Result<void> make_actor_folder(const fs::path& folder) {
@@ -36,6 +38,7 @@ Task<Result<void>> finish(ByteStream& stream) {
   for (;;) {
     CO_TRY(const std::size_t read, co_await stream.read_some(MutableBytes(buffer)));
     if (read == 0) co_return Result<void>();
+    CO_TRY_VOID(co_await sleep_for(kDropPause));  // a read of what is there does not wait, and would hold the lane
   }
 }
 
@@ -81,6 +84,10 @@ Task<void> WorkSocket::close() {
 Task<void> WorkSocket::accept_all() {
   for (;;) {
     Result<Accepted> accepted = co_await listener_->accept();
+    if (accepted) {
+      const Result<void> turn = co_await take_turn(kTurn);
+      if (!turn) co_return;
+    }
     if (accepted && connections_ < kMaxWorkConnections) {
       ++connections_;
       tasks_.spawn(serve(std::move(accepted->stream)));
@@ -120,6 +127,9 @@ Task<bool> WorkSocket::read_all(ConnectionPtr connection) {
     const Result<std::size_t> read = co_await connection->stream->read_some(MutableBytes(buffer));
     if (!read) co_return false;
     if (*read == 0) co_return true;
+    // By what is read, and before its lines: empty and endless ones cost nothing else, and a read need not wait.
+    const Result<void> turn = co_await take_turn(kTurn * static_cast<int>(*read) / static_cast<int>(kWorkUnit));
+    if (!turn) co_return false;
     lines.add(as_text(BytesView(buffer).first(*read)));
     Task<Result<void>> handling = read_lines(connection, lines);
     const Result<void> handled = co_await std::move(handling);
@@ -136,7 +146,7 @@ Task<Result<void>> WorkSocket::read_lines(ConnectionPtr connection, LineSplitter
       co_return std::unexpected(line.error());
     }
     if (!*line) co_return Result<void>();
-    CO_TRY_VOID(co_await take_turn((*line)->size()));
+    CO_TRY_VOID(co_await take_turn(kTurn));
     std::optional<std::string> answer = handle(connection, **line);
     if (answer) CO_TRY_VOID(co_await connection->out.send(std::move(*answer)));
   }
@@ -154,10 +164,8 @@ Task<void> WorkSocket::write_all(ConnectionPtr connection) {
   }
 }
 
-Task<Result<void>> WorkSocket::take_turn(std::size_t bytes) {
-  constexpr Duration kTurn = Duration(1s) / kWorkRate;
-  const auto units = static_cast<int>(1 + bytes / kWorkUnit);
-  next_turn_ = std::max(next_turn_, lane_.now() - kWorkBurst * kTurn) + units * kTurn;
+Task<Result<void>> WorkSocket::take_turn(Duration cost) {
+  next_turn_ = std::max(next_turn_, lane_.now() - kWorkBurst * kTurn) + cost;
   if (next_turn_ > lane_.now()) CO_TRY_VOID(co_await sleep_until(next_turn_));
   co_return Result<void>();
 }
@@ -233,13 +241,13 @@ Task<void> WorkSocket::call(ConnectionPtr connection, WorkRequest request) {
     const Result<void> sent = co_await std::move(sending);
     if (!sent) answer = std::unexpected(sent.error());
   }
-  --calls_;
   std::string line;
   if (answer)
     line = work_answer(id, *answer);
   else
     line = work_refusal(id, answer.error().to_string());
   (void)co_await connection->out.send(std::move(line));
+  --calls_;  // an answer that is not read keeps its place
 }
 
 // -------------------------------------------------------------------------------------------------- calls by others

@@ -12,8 +12,10 @@
 //  4. close() ends the connections and the actor, and removes the socket. The folder belongs to the caller.
 //
 // Bounds: kMaxWorkConnections, kMaxWorkCalls in each direction with what they carry (kMaxWorkLine), kMaxWorkQueue lines
-// that a connection has not read, and kWorkRate requests a second, each started kWorkUnit of a line counting as one. Work that is faster, or that does not read, waits in its write(): no more is read from it. Calls
-// that find no room are refused to the work, and dropped for callers, who run out of time.
+// that a connection has not read, and kWorkRate requests or connections a second, each kWorkUnit of what is read counting
+// as one. Work that is faster, or that does not read, waits in its write(): no more is read from it. A call whose answer
+// is not read stays under way. Calls that find no room are refused to the work, and dropped for callers, who run out of
+// time.
 //
 // Threads: the node's lane; folders are made by a worker. Failure: without a socket the work runs, and finds none.
 // Attacks: see work_messages.hpp and work_actor.hpp. A call holds the place of its caller for kLongestWorkCall at most.
@@ -93,7 +95,7 @@ class WorkSocket {
   Task<bool> read_all(ConnectionPtr connection);
   Task<Result<void>> read_lines(ConnectionPtr connection, LineSplitter& lines);
   Task<void> write_all(ConnectionPtr connection);
-  Task<Result<void>> take_turn(std::size_t bytes);
+  Task<Result<void>> take_turn(Duration cost);
   /// The answer, if it is known at once.
   std::optional<std::string> handle(const ConnectionPtr& connection, std::string_view line);
   Result<json::Value> handle_now(const ConnectionPtr& connection, const WorkRequest& request);

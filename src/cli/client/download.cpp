@@ -133,13 +133,18 @@ Result<bool> place_folder(const fs::path& staged, const fs::path& target, const 
   std::error_code error;
   fs::remove(staged, error);
   if (is_folder(target)) {
-    TRY(const std::string difference, first_difference(made, target));
-    if (difference.empty() || !options.replace) TRY_VOID(remove_tree(made));
-    if (difference.empty()) return true;
-    const std::string why = fmt::format(" and differs from the result in \"{}\"", printable(difference));
+    const Result<std::string> difference = first_difference(made, target);
+    const bool same = difference && difference->empty();
+    if (same || !options.replace) TRY_VOID(remove_tree(made));
+    if (same) return true;
+    const std::string why = difference ? fmt::format(" and differs from the result in \"{}\"", printable(*difference))
+                                       : fmt::format(" and cannot be compared ({})", difference.error().to_string());
     if (!options.replace) TRY_VOID(refuse_existing(target, why));
   } else if (!options.replace) {
-    TRY_VOID(refuse_existing(target));
+    if (const Result<void> refused = refuse_existing(target); !refused) {
+      TRY_VOID(remove_tree(made));
+      return std::unexpected(refused.error());
+    }
   }
   TRY_VOID(remove_tree(target));
   TRY_VOID(move_durably(made, target));
