@@ -80,6 +80,7 @@ Feature: Providers that do not keep to the protocol
     And the output of "wrong" is whole
     And the exit code of "wrong" is 7
     And "again" is restarted
+    And "again" runs once
     And "again" counts on
     And "again" has been restarted once
     When alice shuts "again" down

@@ -95,6 +95,7 @@ Feature: Supervision
     Then the output does not mention "allocation"
 
   Scenario: A standby starts what has failed for good, and another machine stands by then
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys
       | deployment | allocation | script                    | type    | at | redundancy |
       | pair       | web        | counts, then exits with 7 | service |    | 1          |
