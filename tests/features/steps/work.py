@@ -453,8 +453,8 @@ def knows_end(context, provider, name):
     machine = context.cluster.machines[provider]
 
     def ended():
-        states = [entry["status"] for entry in feature_work.allocations_at(machine) if name in str(entry)]
-        return states and not set(states) & {"pending", "running", "restarting"}
+        states = {entry["status"] for entry in feature_work.allocations_at(machine) if name in str(entry)}
+        return not states & {"pending", "running", "restarting"}  # none: its end was collected already
     wait_for(ended, f"{provider} knows that {name} has ended")
 
 
