@@ -132,16 +132,18 @@ Result<bool> place_folder(const fs::path& staged, const fs::path& target, const 
   TRY_VOID(transfer::unpack(staged, true, root, name, {}));
   std::error_code error;
   fs::remove(staged, error);
+  std::string why;
   if (is_folder(target)) {
     const Result<std::string> difference = first_difference(made, target);
-    const bool same = difference && difference->empty();
-    if (same || !options.replace) TRY_VOID(remove_tree(made));
-    if (same) return true;
-    const std::string why = difference ? fmt::format(" and differs from the result in \"{}\"", printable(*difference))
-                                       : fmt::format(" and cannot be compared ({})", difference.error().to_string());
-    if (!options.replace) TRY_VOID(refuse_existing(target, why));
-  } else if (!options.replace) {
-    if (const Result<void> refused = refuse_existing(target); !refused) {
+    if (difference && difference->empty()) {
+      TRY_VOID(remove_tree(made));
+      return true;
+    }
+    why = difference ? fmt::format(" and differs from the result in \"{}\"", printable(*difference))
+                     : fmt::format(" and cannot be compared ({})", difference.error().to_string());
+  }
+  if (!options.replace) {
+    if (const Result<void> refused = refuse_existing(target, why); !refused) {
       TRY_VOID(remove_tree(made));
       return std::unexpected(refused.error());
     }
