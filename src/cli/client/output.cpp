@@ -1,6 +1,7 @@
 #include "cli/client/output.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/node.hpp"
 
@@ -65,7 +66,10 @@ Result<OutputStream::Piece> OutputStream::next() {
   }
   if (!reply) return std::unexpected(reply.error());
   if (!reply->incarnation.empty() && reply->incarnation != run_) {
-    if (!run_.empty()) past_.insert(run_);
+    if (!run_.empty()) {
+      past_.insert(run_);
+      is_anew_ = !piece.restarted;
+    }
     run_ = reply->incarnation;
   }
   if (!reply->data.empty() || ended_) {
@@ -74,6 +78,7 @@ Result<OutputStream::Piece> OutputStream::next() {
     position_ = start + reply->data.size();
   }
   piece.data = std::move(reply->data);
+  if (!piece.data.empty() || piece.missing > 0) piece.restarted |= std::exchange(is_anew_, false);
   ticket_ = std::move(reply->ticket);
   return piece;
 }

@@ -6,9 +6,10 @@
 //     position() and moves it. The daemon keeps the newest output only: a page that starts later says how many bytes
 //     between are gone.
 //  2. A page names its run. That of another run than the first one, and of a daemon that names none a stream that has
-//     become shorter, is not taken: reading starts again at the first byte of the new run. A run that was read before
-//     the present one is never gone back to: its pages are as good as none. One of the present run that ends before
-//     position(), as what the daemon has stored of it may, has nothing new.
+//     become shorter, is not taken: reading starts again at the first byte of the new run, and the first piece of that
+//     says so, also if the run before had written nothing. A run that was read before the present one is never gone
+//     back to: its pages are as good as none. One of the present run that ends before position(), as what the daemon
+//     has stored of it may, has nothing new.
 //  3. The daemon of a deployment offers a ticket with a page that more follows: that comes as it is, without a signed
 //     message for each page (transfer/local_pages.hpp). Once a page does not come in this way, all come in messages,
 //     and the next one says why.
@@ -88,6 +89,7 @@ class OutputStream {
   bool ended_ = false;
   std::string run_;             ///< that is read
   std::set<std::string> past_;  ///< runs that were read before it
+  bool is_anew_ = false;        ///< nothing of it was returned yet, and the run before had nothing
   std::string incomplete_;
   std::string digest_;
   bool folder_ = false;

@@ -209,6 +209,29 @@ TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was started again; "));
 }
 
+/// As it is when following begins just before a move. The stream that stays empty is not told of.
+TEST_F(DeployTest, ANewRunIsToldThoughTheOneBeforeHadWrittenNothing) {
+  streams = {{"work/stdout", {.text = "", .ended = false}}, {"work/stderr", {.text = "", .ended = false}}};
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    const bool moved = pages > 2;
+    if (e.behaviour.ends_with("/status"))
+      return fmt::format(
+          R"({{"Status":"Running","Allocations":{{"work":{{"status":"{0}","restarts":{1},"moves":{1}}}}}}})",
+          moved ? "completed" : "running", moved ? 1 : 0);
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (moved) streams = {{"work/stdout", {.text = "elsewhere\n"}}, {"work/stderr", {}}};
+    auto reply = logs(e);
+    reply.incarnation = moved ? "second" : "first";
+    return json::encode(reply);
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "elsewhere\n");
+  EXPECT_EQ(result.err,
+            "(the standard output of work starts anew: the work has moved to another machine; "
+            "`nunet deployment logs abc work --previous` prints the run before)\n");
+}
+
 /// Of a daemon that offers a ticket for what follows a page; the ticket is the name of the stream.
 struct RawOutputTest : DeployTest {
   std::size_t raw_pages = 0;
