@@ -149,6 +149,19 @@ TEST_F(GoneTest, AServiceThatWasLostAndHasNotMovedGoesOnAsSoonAsItsMachineAnswer
   EXPECT_EQ(deployment->record().error, "") << "the round of bids that ends after that says nothing";
 }
 
+TEST_F(GoneTest, TheStatusTellsHowLongAgoTheLastPingWasAnswered) {
+  run_with_long_lease(jobs::AllocationType::service);
+  cut(b);
+  AllocationState shown;
+  ASSERT_TRUE(until(
+      [&] {
+        deployment->add_silence(shown, "task");
+        return shown.unreachable_ns > 0;
+      },
+      10s));
+  EXPECT_LT(shown.unreachable_ns, kGoneAfter.count()) << "the last renewal was answered 15 s before";
+}
+
 /// Of work that is not to be sought elsewhere meanwhile, renewals tell soon enough.
 TEST_F(GoneTest, OnlyTheMachinesOfFastWorkAreAskedForSignsOfLife) {
   const auto& pings = w.substrate->counters().pings;
@@ -335,6 +348,9 @@ TEST_F(LossTest, ARefusedRenewalIsShownWithTheReasonOfTheProvider) {
   EXPECT_EQ(task().status, AllocationStatus::running) << "it is suspected, not lost";
   EXPECT_NE(shown.reason.find("refused: the leases are not renewed: \\x1b[2Jno space is left"), std::string::npos)
       << shown.reason;
+  w.settle(1s);
+  deployment->add_silence(shown, "task");
+  EXPECT_LT(shown.unreachable_ns, Duration(2s).count()) << "it answers pings";
   provider.refuse_renewals.clear();
   EXPECT_TRUE(until([&] {
     shown = {};

@@ -32,7 +32,7 @@ Task<void> Heartbeats::ask(std::string peer, Beat& beat) {
     if (nursery_.cancelled()) co_return;
     if (beat.watches.empty()) break;
     if (answer) {
-      heard(beat);
+      answers(beat);
     } else if (lane_.now() > until + kLateBeat) {
       beat.heard = lane_.now();
     } else {
@@ -62,6 +62,11 @@ Task<Result<Duration>> Heartbeats::ping(std::string peer, bool dials) {
 void Heartbeats::heard(Beat& beat) {
   beat.heard = lane_.now();
   if (beat.sign != Sign::answers) tell(beat, Sign::answers);
+}
+
+void Heartbeats::answers(Beat& beat) {
+  beat.answered = lane_.now();
+  heard(beat);
 }
 
 void Heartbeats::misses(Beat& beat) {

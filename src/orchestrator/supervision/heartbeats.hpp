@@ -50,13 +50,15 @@ class Heartbeats {
     std::set<Watch*> watches;
     Sign sign = Sign::answers;
     SteadyTime heard{};
-    std::string error;  ///< of the last ping that failed
+    SteadyTime answered{};  ///< the last time; no beginning of a Watch and no late timer counts
+    std::string error;      ///< of the last ping that failed
   };
   Beat& join(const std::string& peer);
   Task<void> ask(std::string peer, Beat& beat);
   /// `dials`: its addresses first, also those that have just failed; nothing if it is connected.
   Task<Result<Duration>> ping(std::string peer, bool dials);
   void heard(Beat& beat);
+  void answers(Beat& beat);
   static void misses(Beat& beat);
   /// A ping was not answered.
   Task<void> judge(std::string peer, Beat& beat);
@@ -84,8 +86,10 @@ class Heartbeats::Watch {
   [[nodiscard]] Sign sign() const { return beat_.sign; }
   /// Why the last ping failed that did.
   [[nodiscard]] const std::string& error() const { return beat_.error; }
+  /// The last answer of the machine; SteadyTime() before the first.
+  [[nodiscard]] SteadyTime last_answer() const { return beat_.answered; }
   /// The machine has answered something else than a ping.
-  void heard() { heartbeats_.heard(beat_); }
+  void heard() { heartbeats_.answers(beat_); }
 
  private:
   friend class Heartbeats;

@@ -188,7 +188,8 @@ std::optional<Supervisor::Silence> Supervisor::silence(const std::string& node) 
   if (leased ? !watch.lease.suspected() : liveness_.answers(watch.peer)) return std::nullopt;
   Silence silence;
   silence.clocks = watch.clocks;
-  silence.lasts = parts_.now() - watch.heard;
+  const SteadyTime beaten = watch.beats == nullptr ? SteadyTime() : watch.beats->last_answer();
+  silence.lasts = parts_.now() - std::max(watch.heard, beaten);
   if (leased) silence.ends = watch.lease.ends(kLeaseMargin);
   return silence;
 }
@@ -276,6 +277,7 @@ Task<void> Supervisor::count_refusal(std::string node, actor::Handle provider, W
     watch->refusals = 0;
     co_return;
   }
+  watch->heard = parts_.now();
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kPingTimeout);
   const Duration known = parts_.actor.system().clocks.ahead(watch->peer);
   Task<Result<RenewReply>> asking = parts_.providers.patient_reports(std::move(provider), timeout);

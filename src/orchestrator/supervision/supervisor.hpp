@@ -77,7 +77,7 @@ class Supervisor {
   [[nodiscard]] bool known(const std::string& node) const;
   struct Silence {
     std::string clocks;              ///< how its clock differs; empty if nothing is known of that
-    Duration lasts{};                ///< since the machine was last heard from, or since this daemon knows of it
+    Duration lasts{};                ///< since the last reply or answer to a ping, or since this daemon knows of it
     std::optional<SteadyTime> ends;  ///< when it is lost at the latest; without a lease that is not known
   };
   /// Of a machine that has not answered the last request.
