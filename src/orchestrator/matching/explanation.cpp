@@ -33,6 +33,15 @@ std::string distance_text(const Machine& machine) {
   return fmt::format("{} ms", std::chrono::ceil<std::chrono::milliseconds>(*machine.rtt).count());
 }
 
+/// One line of at most kMaxVerdict bytes.
+std::string verdict_text(std::string_view text) {
+  constexpr std::size_t kEnd = std::string_view("... (1234567 more bytes)").size();
+  std::string line = printable(text);
+  if (line.size() <= kMaxVerdict) return line;
+  const std::string kept = shortened(line, kMaxVerdict - kEnd);
+  return fmt::format("{}... ({} more bytes)", kept, line.size() - kept.size());
+}
+
 /// One match, and where its machines are.
 class Reasons {
  public:
@@ -192,8 +201,8 @@ void Explanation::add_edges(const Market& market, const Wanted& wanted, const st
         made.a = forth ? link.a : link.b;
         made.b = forth ? link.b : link.a;
         made.asked = limits_text(edge);
-        made.measured = link.failure.empty() ? measured_text(edge, measured)
-                                             : shortened(printable("not measured: " + link.failure), kMaxVerdict);
+        made.measured =
+            link.failure.empty() ? measured_text(edge, measured) : verdict_text("not measured: " + link.failure);
         made.holds = explain_edge(edge, measured, false).empty();
       }
     }
@@ -204,7 +213,7 @@ void Explanation::add_refusal(const std::string& peer, std::string_view why) { a
 void Explanation::add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason) {
   const std::pair key(shortened(printable(peer), kMaxVerdict), node);
   if (verdicts_.size() >= kMaxHeard && !verdicts_.contains(key)) return;
-  verdicts_[key] = {key.first, node, chosen, shortened(printable(reason), kMaxVerdict)};
+  verdicts_[key] = {key.first, node, chosen, verdict_text(reason)};
 }
 
 Choice Explanation::get() const {

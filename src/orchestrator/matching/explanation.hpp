@@ -4,8 +4,8 @@
 //  1. A machine has one verdict for each node that it has bid for, that of the last round; a bid that did not count has
 //     one without a node. The first constraint that it does not keep is named with its numbers; if it keeps all, what
 //     the chosen machine has before it in the order of preference (matcher.hpp, 2).
-//  2. get() is bounded: kMaxVerdicts, those chosen first, and kMaxVerdict bytes of each reason; the others are counted.
-//     At most kMaxHeard are remembered.
+//  2. get() is bounded: kMaxVerdicts, those chosen first; the others are counted. A reason has at most kMaxVerdict bytes;
+//     one that is cut ends with the number of those that are left out. At most kMaxHeard are remembered.
 //  3. Of each edge with limits it says for each pair of machines that was measured for it what was asked for, what was
 //     measured, or why that failed; kMaxVerdicts pairs at most.
 //  4. against() counts the machines by reason, for what is told of nodes without one (auction/shortage.hpp).
@@ -24,7 +24,7 @@
 namespace dms::orchestrator {
 
 inline constexpr std::size_t kMaxVerdicts = 64;
-inline constexpr std::size_t kMaxVerdict = 200;
+inline constexpr std::size_t kMaxVerdict = 1024;
 inline constexpr std::size_t kMaxHeard = 4096;
 
 class Explanation {

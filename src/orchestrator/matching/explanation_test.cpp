@@ -149,6 +149,22 @@ TEST_F(ExplanationTest, WhatOtherMachinesWriteIsPrintableAndBounded) {
   }
 }
 
+TEST_F(ExplanationTest, AReasonIsWholeOrSaysHowMuchOfItIsLeftOut) {
+  const std::string executor = "docker: processor time is not limited, memory is not limited";
+  for (int i = 0; i < 5; ++i) machines[0].unenforced += executor;
+  const std::string whole = of("a");
+  EXPECT_GT(whole.size(), 300u);
+  EXPECT_TRUE(whole.ends_with(executor)) << whole;
+  machines[0].unenforced = "x";
+  for (std::size_t i = 0; i < kMaxVerdict; ++i) machines[0].unenforced += "\u00e9";
+  const std::string cut = of("a").substr(std::string_view("chosen: ").size());
+  EXPECT_LE(cut.size(), kMaxVerdict);
+  const std::size_t end = cut.find("... (");
+  ASSERT_NE(end, std::string::npos) << cut;
+  EXPECT_TRUE(cut.ends_with(" more bytes)")) << cut;
+  EXPECT_EQ(cut.substr(end - 2, 2), "\u00e9") << "no half of a character";
+}
+
 TEST_F(ExplanationTest, TheLatestRoundCountsForItsNodes) {
   Choice all;
   all.machines = {{"a", "n", true, "old"}, {"b", "other", false, "kept"}, {"c", "", false, "gone"}};
