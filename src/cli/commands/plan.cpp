@@ -18,7 +18,7 @@ void print_choice(Session& session, const protocol::Choice& choice) {
                     verdict.reason});
   session.print_table(rows);
   if (!choice.edges.empty()) {
-    std::vector<std::vector<std::string>> ways{{"EDGE", "FROM", "TO", "ASKED", "MEASURED", ""}};
+    std::vector<std::vector<std::string>> ways{{"EDGE", "FROM", "TO", "ASKED", "MEASURED", "RESULT"}};
     for (const auto& way : choice.edges)
       ways.push_back({fmt::format("{} to {}", way.s, way.t), way.a, way.b, way.asked, way.measured,
                       way.holds ? "holds" : "does not hold"});

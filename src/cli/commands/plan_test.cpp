@@ -35,6 +35,7 @@ TEST_F(DeployTest, APlanShowsWhichMachinesWouldBeChosenAndWhy) {
   EXPECT_THAT(shown.out, HasSubstr("place  peer1    chosen      price 0 an hour"));
   EXPECT_THAT(shown.out, HasSubstr("place  peer2    not chosen  \\x1b[2J"));
   EXPECT_THAT(shown.out, HasSubstr("-      peer3    not chosen  too many bids"));
+  EXPECT_THAT(shown.out, HasSubstr("  RESULT\n"));
   EXPECT_THAT(shown.out, HasSubstr("place to db  peer1  peer4  50 ms at most  12 ms"));
   EXPECT_THAT(shown.out, HasSubstr("does not hold"));
   EXPECT_THAT(shown.out, HasSubstr("not measured: \\x1b[2J"));
