@@ -125,6 +125,7 @@ Task<Result<void>> Dialer::dial(crypto::PeerId peer, std::vector<Multiaddr> name
 }
 
 void Dialer::connection_changed(const crypto::PeerId& peer) {
+  backoff_.succeeded(peer);
   if (const auto it = jobs_.find(peer); it != jobs_.end()) it->second->changed.notify_all();
 }
 

@@ -11,8 +11,9 @@
 //  3. If the peer connects to this node meanwhile, the callers get that result, no further address is tried, and
 //     attempts under way continue: if they were cancelled, two peers that dial each other at the same moment could
 //     each end the connection that the other keeps.
-//  4. An address that has failed is not tried for a while (dial_backoff.hpp), unless the caller names it again. What
-//     this node itself refuses (DialErrc::refused_here) or cancels is not a failure of the address.
+//  4. An address that has failed is not tried for a while (dial_backoff.hpp), unless the caller names it again, or the
+//     peer has connected to this node since. One that is learned meanwhile is tried at once. What this node itself
+//     refuses (DialErrc::refused_here) or cancels is not a failure of the address.
 //  5. At most max_attempts attempts run at a time, of them max_attempts_per_peer to one peer; more wait. Above
 //     max_peers dials Errc::limit_exceeded.
 //  6. After close() nothing runs; callers that still wait get Errc::closed.
@@ -24,7 +25,8 @@
 //
 // Attacks. Addresses come from untrusted peers, which may name many, unreachable ones, or those of a victim:
 // max_addresses, the limits above, the time limits and the backoff bound what one peer's addresses can cost this node
-// or a victim (names: resolve.hpp). The remote end has to prove to be the peer that was dialed.
+// or a victim (names: resolve.hpp). For one more attempt at each, a peer has to connect. The remote end has to prove to
+// be the peer that was dialed.
 //
 // Specification: RFC 8305 (happy eyeballs).
 #pragma once
@@ -84,7 +86,7 @@ class Dialer {
 
   /// `named` are addresses of the call, `known` those learned earlier.
   Task<Result<void>> dial(crypto::PeerId peer, std::vector<Multiaddr> named, std::vector<Multiaddr> known);
-  /// A connection to `peer` was added or removed.
+  /// A connection with `peer` was added.
   void connection_changed(const crypto::PeerId& peer);
   /// Attempts under way now.
   [[nodiscard]] std::size_t attempts() const { return attempts_; }

@@ -212,6 +212,32 @@ TEST(Dialer, AFailedAddressIsNotTriedUnlessItIsNamedAgain) {
   EXPECT_TRUE(w.dial({}, {kSecond}));
 }
 
+TEST(Dialer, TheAddressesOfAPeerThatConnectsAreTriedAgain) {
+  DialWorld w;
+  w.transport.scripts[w.at(kSecond)] = {.takes = 10ms, .fails = Errc::io};
+  for (int failures = 0; failures < 20; ++failures) ASSERT_FALSE(w.dial({kSecond}));
+  w.world.run_for(1min);
+  w.transport.scripts[w.at(kSecond)] = {.takes = 10ms};
+  ASSERT_FALSE(w.dial({}, {kSecond})) << "for minutes";
+  Connection inbound;
+  inbound.peer = w.peer();
+  inbound.muxer = std::make_unique<CountedMuxer>(w.transport.closed);
+  ASSERT_TRUE(w.add_connection(std::move(inbound)));
+  w.dialer.connection_changed(w.peer());
+  w.added.clear();  // the connection ends
+  EXPECT_TRUE(w.dial({}, {kSecond}));
+}
+
+TEST(Dialer, AnAddressThatIsLearnedIsTriedWhileOthersAreNot) {
+  DialWorld w;
+  w.transport.scripts[w.at(kSecond)] = {.takes = 10ms, .fails = Errc::io};
+  w.transport.scripts[w.at(kThird)] = {.takes = 10ms};
+  ASSERT_FALSE(w.dial({}, {kSecond}));
+  EXPECT_TRUE(w.dial({}, {kSecond, kThird}));
+  ASSERT_EQ(w.transport.tried.size(), 2u);
+  EXPECT_EQ(w.transport.tried[1].first, w.at(kThird));
+}
+
 TEST(Dialer, ALocalRefusalIsNotAFailureOfTheAddress) {
   DialWorld w;
   w.transport.scripts[w.at(kSecond)] = {.takes = 10ms, .fails = Errc::permission_denied, .refused_here = true};
