@@ -99,6 +99,7 @@ class Libp2pNetwork final : public Network {
   Task<Result<void>> connect(std::string multiaddr) override;
   Task<Result<Duration>> ping(crypto::PeerId peer) override;
   [[nodiscard]] std::vector<crypto::PeerId> peers() const override { return host_.peers(); }
+  [[nodiscard]] bool connected(const crypto::PeerId& peer) const override { return host_.connected(peer); }
   Task<void> close() override;
 
  private:

@@ -200,8 +200,14 @@ Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
 std::vector<crypto::PeerId> MemoryNetwork::peers() const {
   std::vector<crypto::PeerId> reachable;
   for (const auto& [id, member] : substrate_->members_)
-    if (member != this && !(substrate_->notices_cuts_ && substrate_->is_cut(self_, id))) reachable.push_back(id);
+    if (connected(id)) reachable.push_back(id);
   return reachable;
+}
+
+bool MemoryNetwork::connected(const crypto::PeerId& peer) const {
+  const auto found = substrate_->members_.find(peer);
+  return found != substrate_->members_.end() && found->second != this &&
+         !(substrate_->notices_cuts_ && substrate_->is_cut(self_, peer));
 }
 
 void MemoryNetwork::leave() {

@@ -106,6 +106,7 @@ class MemoryNetwork final : public Network {
   Task<Result<void>> connect(std::string multiaddr) override;
   Task<Result<Duration>> ping(crypto::PeerId peer) override;
   [[nodiscard]] std::vector<crypto::PeerId> peers() const override;
+  [[nodiscard]] bool connected(const crypto::PeerId& peer) const override;
   Task<void> close() override;
 
  private:

@@ -112,6 +112,8 @@ class Network {
   virtual Task<Result<Duration>> ping(crypto::PeerId peer) = 0;
   /// The peers connected now.
   [[nodiscard]] virtual std::vector<crypto::PeerId> peers() const = 0;
+  /// Whether `peer` is one of them.
+  [[nodiscard]] virtual bool connected(const crypto::PeerId& peer) const = 0;
 
   /// Ends everything and waits until it has ended. Later calls fail with Errc::closed. Comes before destruction.
   virtual Task<void> close() = 0;

@@ -73,9 +73,10 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
       const Result<void> recorded = co_await record(entry);
       if (!recorded) co_return;
     }
-    const Result<void> slept = co_await sleep_for(pause);
-    if (!slept) co_return;
-    pause = std::min(2 * pause, kMaxReleasePause);
+    Task<Result<bool>> waiting = wait_for(entry.peer, pause);
+    const Result<bool> appeared = co_await std::move(waiting);
+    if (!appeared) co_return;
+    pause = *appeared ? kReleasePause : std::min(2 * pause, kMaxReleasePause);
     shutdown = removable && !shutdown;
   }
   const auto forget = [&entry](DeploymentRecord& record) {
@@ -87,6 +88,20 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
+}
+
+Task<Result<bool>> Cleaner::wait_for(std::string peer, Duration pause) {
+  const Result<crypto::PeerId> id = crypto::PeerId::parse(peer);
+  const network::Network& network = parts_.actor.system().network;
+  const SteadyTime until = parts_.now() + pause;
+  bool was_connected = true;
+  while (parts_.now() < until) {
+    const bool connected = id && network.connected(*id);
+    if (connected && !was_connected) co_return true;
+    was_connected = connected;
+    CO_TRY_VOID(co_await sleep_until(std::min(until, parts_.now() + kReleasePause)));
+  }
+  co_return false;
 }
 
 /// See (3) and (4).

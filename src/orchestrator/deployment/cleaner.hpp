@@ -2,9 +2,10 @@
 //
 // Model
 //  1. Each entry of DeploymentRecord::superseded is requested to be released until its provider has replied; the pauses
-//     grow. It is over when the time that the provider keeps it running without a message has passed since this daemon
-//     began with it (a restart begins anew, which is the safe side): nothing waits for it any more. What the provider
-//     of a lease keeps of an ended run is still asked for, until it has expired there.
+//     grow, and one ends within kReleasePause when a connection to the provider appears. It is over when the time that
+//     the provider keeps it running without a message has passed since this daemon began with it (a restart begins
+//     anew, which is the safe side): nothing waits for it any more. What the provider of a lease keeps of an ended run
+//     is still asked for, until it has expired there.
 //  2. A run that has ended is removed by the allocation's shutdown, all else by revert, which a provider answers even
 //     if it holds nothing of the ensemble. Where that is refused or gets no reply, the other one is next, if every run
 //     is known: a provider grants the shutdown with the allocation, but may not have granted the revert. A provider
@@ -76,6 +77,8 @@ class Cleaner {
                                                     actor::Handle provider, Result<void> stopped);
   bool is_useless(const Key& key, const Error& error, bool refused, SteadyTime answers);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
+  /// For that time, or until a connection to the peer appears. Whether one has.
+  Task<Result<bool>> wait_for(std::string peer, Duration pause);
   /// What has changed of the entry: why it is not released, whether it is over.
   Task<Result<void>> record(Superseded entry);
 

@@ -1,4 +1,5 @@
 // A deployment that its user shuts down, at each instant.
+#include "base/log.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
 #include "orchestrator/deployment/views.hpp"
 
@@ -182,6 +183,23 @@ TEST_F(DeploymentTest, AShutdownIsAnsweredInTimeWhateverIsAway) {
   cut(b, false);
   ASSERT_TRUE(reaches(DeploymentStatus::completed));
   EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, AReleaseIsRequestedAgainOnceItsProviderIsConnected) {
+  provider.lease = 30min;
+  run_task();
+  cut(b);
+  EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the provider is away";
+  w.settle(5min);
+  ASSERT_EQ(deployment->status(), DeploymentStatus::shutting_down);
+  int failures = 0;
+  log::set_sink([&](const log::Line&) { ++failures; });
+  EXPECT_TRUE(until([&] { return failures > 0; }, 1min));
+  log::set_sink({});
+  w.settle(100ms);  // the pause has begun
+  cut(b, false);
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); }, 2 * kReleasePause + 1s));
+  EXPECT_TRUE(reaches(DeploymentStatus::completed));
 }
 
 TEST_F(DeploymentTest, AShutdownThatIsRepeatedWaitsForTheSameEnd) {
