@@ -32,6 +32,17 @@ Result<std::vector<ResultFile>> read_index(const std::filesystem::path& run) {
   return std::move(index.results);
 }
 
+/// Without the declared path, which its reader knows.
+std::string why_absent(const Error& error, const std::string& path) {
+  std::string text = error.to_string();
+  const std::string name = fmt::format("\"{}\"", printable(path));
+  if (const std::string opening = fmt::format("opening {}: ", name); text.starts_with(opening))
+    text.erase(0, opening.size());
+  else if (text.starts_with(name))
+    text.replace(0, name.size(), "it");
+  return text;
+}
+
 /// Blocks on the disk.
 Result<void> pack_all(const Results::Source& source, const std::stop_token& stop) {
   const std::filesystem::path folder = folder_of_results(source.run);
@@ -59,7 +70,7 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
       for (std::string& text : packed->left_out)
         if ((told += text.size()) <= kMaxLeftOut) file.left_out.push_back(std::move(text));
     } else {
-      file.error = shortened(packed.error().to_string(), kMaxReason);
+      file.error = shortened(why_absent(packed.error(), path), kMaxReason);
       if (packed.error().is(Errc::limit_exceeded))
         file.error += fmt::format("; all results together may have {} bytes", source.declared.max_bytes());
     }

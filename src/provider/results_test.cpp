@@ -76,7 +76,7 @@ TEST_F(ResultsTest, WhatIsDeclaredIsPackedOnceAndOffered) {
   EXPECT_EQ(fetched((*files)[0]), "first");
   EXPECT_TRUE((*files)[1].folder);
   EXPECT_EQ((*files)[1].name, "out/");
-  EXPECT_NE((*files)[2].error.find("no such file"), std::string::npos) << (*files)[2].error;
+  EXPECT_EQ((*files)[2].error, "there is no such file or folder") << "who reads it has the name";
   EXPECT_EQ((*files)[2].ticket, "");
 
   // The next start of the daemon offers the same, whatever has become of the work folder.
