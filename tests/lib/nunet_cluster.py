@@ -417,7 +417,11 @@ class Cluster:
         if namespaces:
             from testnet.link_client import Link  # which needs this module
             self.link = Link(self.folder)
-            self.link.start(1, {"PATH": os.environ.get("PATH", "")})
+            try:
+                self.link.start(1, {"PATH": os.environ.get("PATH", "")})
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self):
         return self
