@@ -133,9 +133,11 @@ Task<void> Server::close() {
   co_await nursery_.close();
 }
 
-Result<Ticket> Server::offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime) {
+Result<Ticket> Server::offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime,
+                             std::string purpose) {
   const SteadyTime ends = lane_.now() + lifetime;
-  if (const auto known = offered(to, file); known != offers_.end()) {
+  const Subject subject(file, purpose);
+  if (const auto known = offered(to, subject); known != offers_.end()) {
     Offer& offer = *known->second;
     if (valid(known->second) && offer.content == content) {
       offer.ends = std::max(offer.ends, ends);
@@ -148,29 +150,29 @@ Result<Ticket> Server::offer(crypto::PeerId to, std::filesystem::path file, Cont
   Ticket ticket;
   lane_.random().fill(ticket.secret);
   const crypto::Digest256 key = crypto::sha256(ticket.secret);
-  files_of_[to].emplace(file, key);
-  offers_.emplace(key, std::make_shared<Offer>(Offer{to, std::move(file), content, ends, ticket}));
+  subjects_of_[to].emplace(subject, key);
+  offers_.emplace(key, std::make_shared<Offer>(Offer{to, std::move(file), std::move(purpose), content, ends, ticket}));
   return ticket;
 }
 
-Server::Offers::iterator Server::offered(const crypto::PeerId& to, const std::filesystem::path& file) {
-  const auto files = files_of_.find(to);
-  if (files == files_of_.end()) return offers_.end();
-  const auto key = files->second.find(file);
-  return key == files->second.end() ? offers_.end() : offers_.find(key->second);
+Server::Offers::iterator Server::offered(const crypto::PeerId& to, const Subject& subject) {
+  const auto subjects = subjects_of_.find(to);
+  if (subjects == subjects_of_.end()) return offers_.end();
+  const auto key = subjects->second.find(subject);
+  return key == subjects->second.end() ? offers_.end() : offers_.find(key->second);
 }
 
 bool Server::full_for(const crypto::PeerId& peer) const {
-  const auto files = files_of_.find(peer);
+  const auto subjects = subjects_of_.find(peer);
   return offers_.size() >= options_.max_tickets ||
-         (files != files_of_.end() && files->second.size() >= options_.max_tickets_per_peer);
+         (subjects != subjects_of_.end() && subjects->second.size() >= options_.max_tickets_per_peer);
 }
 
 Server::Offers::iterator Server::drop(Offers::iterator offer) {
   offer->second->ends = SteadyTime::min();
-  const auto files = files_of_.find(offer->second->to);
-  files->second.erase(offer->second->file);
-  if (files->second.empty()) files_of_.erase(files);
+  const auto subjects = subjects_of_.find(offer->second->to);
+  subjects->second.erase(Subject(offer->second->file, offer->second->purpose));
+  if (subjects->second.empty()) subjects_of_.erase(subjects);
   return offers_.erase(offer);
 }
 
@@ -187,6 +189,10 @@ void Server::revoke_below(const std::filesystem::path& folder) {
   drop_if([&](const Offer& offer) {
     return std::mismatch(folder.begin(), folder.end(), offer.file.begin(), offer.file.end()).first == folder.end();
   });
+}
+
+void Server::revoke_purpose(std::string_view purpose) {
+  drop_if([&](const Offer& offer) { return offer.purpose == purpose; });
 }
 
 Server::OfferPtr Server::find(const Ticket& ticket, const crypto::PeerId& from) const {

@@ -1,9 +1,9 @@
 // Serves files to the peers that hold a ticket for them, under the protocol /nunet/transfer/1.0.0 (wire.hpp).
 //
 // Model
-//  1. offer() makes a ticket for one file and one peer. It ends after its lifetime, by revoke(), or with the server: it
-//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset. A file that is
-//     offered to the same peer again keeps its ticket, whose lifetime begins anew.
+//  1. offer() makes a ticket for one file and one peer. It ends after its lifetime, when it is revoked, or with the
+//     server: it is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset. A file
+//     that is offered to the same peer for the same purpose again keeps its ticket, whose lifetime begins anew.
 //  2. The file is read while it is sent. It must not change while it is offered: what changed has another digest, and
 //     the receiver refuses it.
 //  3. A ticket that ends stops the transfers that use it.
@@ -69,12 +69,16 @@ class Server {
 
   /// Serves from now on. Errc::already_exists if the network has a handler for the protocol.
   Result<void> open();
-  /// A ticket for `to` to fetch `file`, whose content is `content`: the one that it has, or a new one.
-  Result<Ticket> offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime);
+  /// A ticket for `to` to fetch `file`, whose content is `content`: the one that it has, or a new one. `purpose`: for
+  /// revoke_purpose().
+  Result<Ticket> offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime,
+                       std::string purpose = {});
   /// Unknown tickets are fine.
   void revoke(const Ticket& ticket);
   /// Revokes the tickets of all files in `folder`, itself or below.
   void revoke_below(const std::filesystem::path& folder);
+  /// Revokes the tickets that were offered for it.
+  void revoke_purpose(std::string_view purpose);
   [[nodiscard]] std::size_t tickets() const { return offers_.size(); }
   /// Of the files that the command line of this machine sends and fetches.
   [[nodiscard]] LocalPages& local() { return local_; }
@@ -86,11 +90,13 @@ class Server {
   struct Offer {
     crypto::PeerId to;
     std::filesystem::path file;
+    std::string purpose;
     Content content;
     SteadyTime ends;
     Ticket ticket;
   };
   using OfferPtr = std::shared_ptr<const Offer>;
+  using Subject = std::pair<std::filesystem::path, std::string>;  ///< file, purpose
   using Offers = std::map<crypto::Digest256, std::shared_ptr<Offer>>;
   class Place;
   class Waiting;
@@ -101,7 +107,7 @@ class Server {
   [[nodiscard]] bool has_room_for(const crypto::PeerId& peer) const;
   [[nodiscard]] OfferPtr find(const Ticket& ticket, const crypto::PeerId& from) const;
   [[nodiscard]] bool valid(const OfferPtr& offer) const { return offer->ends > lane_.now(); }
-  [[nodiscard]] Offers::iterator offered(const crypto::PeerId& to, const std::filesystem::path& file);
+  [[nodiscard]] Offers::iterator offered(const crypto::PeerId& to, const Subject& subject);
   [[nodiscard]] bool full_for(const crypto::PeerId& peer) const;
   /// The offer after it.
   Offers::iterator drop(Offers::iterator offer);
@@ -114,8 +120,8 @@ class Server {
   LocalPages local_;
   BufferPool buffers_;
   Offers offers_;  ///< by the digest of the ticket
-  /// The keys of offers_, by peer and file.
-  std::map<crypto::PeerId, std::map<std::filesystem::path, crypto::Digest256>> files_of_;
+  /// The keys of offers_.
+  std::map<crypto::PeerId, std::map<Subject, crypto::Digest256>> subjects_of_;
   std::list<Waiting*> waiting_;  ///< the oldest first
   std::size_t streams_ = 0;
   std::map<crypto::PeerId, std::size_t> streams_of_;

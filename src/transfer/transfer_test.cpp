@@ -51,9 +51,10 @@ struct TransferTest : ::testing::Test {
     content = std::move(text);
     ASSERT_TRUE(write_file(dir / "source", content));
   }
-  Result<Ticket> try_offer(Party& to, Duration lifetime = 1h, const std::string& file = "source") {
+  Result<Ticket> try_offer(Party& to, Duration lifetime = 1h, const std::string& file = "source",
+                           std::string purpose = {}) {
     const Result<Content> found = content_of(dir / file);
-    return server->offer(to.network.self(), dir / file, found.value(), lifetime);
+    return server->offer(to.network.self(), dir / file, found.value(), lifetime, std::move(purpose));
   }
   Ticket offer(Party& to, Duration lifetime = 1h, const std::string& file = "source") {
     return try_offer(to, lifetime, file).value();
@@ -216,6 +217,21 @@ TEST_F(TransferTest, AFileThatIsOfferedAgainKeepsItsTicket) {
   EXPECT_NE(offer(receiver).secret, first.secret);
   EXPECT_FALSE(fetch_by(receiver, first, no_retries()));
   EXPECT_EQ(server->tickets(), 2u);
+}
+
+TEST_F(TransferTest, TheTicketsOfAPurposeAreRevokedTogether) {
+  ASSERT_TRUE(write_file(dir / "other", "text"));
+  const Ticket first = try_offer(receiver, 1h, "source", "one").value();
+  const Ticket second = try_offer(receiver, 1h, "source", "another").value();
+  const Ticket third = try_offer(stranger, 1h, "other", "one").value();
+  EXPECT_NE(first.secret, second.secret) << "of one file, for one peer";
+  EXPECT_EQ(try_offer(receiver, 1h, "source", "one").value().secret, first.secret);
+  server->revoke_purpose("one");
+  EXPECT_EQ(server->tickets(), 1u);
+  EXPECT_FALSE(fetch_by(receiver, first, no_retries()));
+  EXPECT_FALSE(fetch_by(stranger, third, no_retries()));
+  EXPECT_TRUE(fetch_by(receiver, second));
+  EXPECT_NE(try_offer(receiver, 1h, "source", "one").value().secret, first.secret);
 }
 
 TEST_F(TransferTest, APeerTakesItsOwnTicketsOnly) {

@@ -205,6 +205,7 @@ Task<void> Deployment::close() {
   co_await actor_->stop();  // its handlers spawn into the nurseries
   co_await work_.join();
   co_await clearing_.join();
+  inputs_.close();
   // Requests for output are not among those: what they still wait for must not be stored behind a removal.
   co_await collector_.close();
   co_await record_.close();

@@ -40,7 +40,8 @@ Task<Result<InputReply>> InputDesk::offer(InputRequest request, const actor::Env
   CO_TRY(const Bytes digest, decode(Base::hex, reply.digest, 2 * content.digest.size()));
   if (digest.size() != content.digest.size()) co_return fail(Errc::internal, "the digest of the input is damaged");
   std::ranges::copy(digest, content.digest.begin());
-  CO_TRY(const transfer::Ticket ticket, parts_.services.transfers->offer(peer, std::move(path), content, kInputTicket));
+  CO_TRY(const transfer::Ticket ticket,
+         parts_.services.transfers->offer(peer, std::move(path), content, kInputTicket, parts_.id()));
   reply.ticket = ticket.to_string();
   reply.ok = true;
   co_return std::move(reply);

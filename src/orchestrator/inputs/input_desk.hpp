@@ -2,7 +2,7 @@
 //
 // Model: only the actor of an allocation gets tickets, and only for the inputs of that allocation, each bound to the
 // host it asks from. An input is an uploaded file (blobs.hpp) or a result of another allocation, which is here once
-// that has completed (output/results.hpp).
+// that has completed (output/results.hpp). The tickets end with the deployment.
 //
 // Threads: the deployment's lane. Failure: the reply's `error`.
 #pragma once
@@ -19,6 +19,10 @@ class InputDesk {
   explicit InputDesk(Parts parts) : parts_(parts) {}
 
   Task<protocol::InputReply> answer(protocol::InputRequest request, const actor::Envelope& envelope);
+  /// Once nothing asks any more.
+  void close() {
+    if (parts_.services.transfers != nullptr) parts_.services.transfers->revoke_purpose(parts_.id());
+  }
 
  private:
   Task<Result<protocol::InputReply>> offer(protocol::InputRequest request, const actor::Envelope& envelope);

@@ -114,6 +114,7 @@ TEST_F(TransfersTest, InputsArriveBeforeTheStartAndResultsAfterTheEnd) {
   ASSERT_TRUE(cluster.wait_for(user, id, {"Running"}));
   const std::filesystem::path work = work_of("task");
   EXPECT_EQ(read_file(work / "in/data", 1 << 24).value_or("nothing"), data);
+  EXPECT_EQ(user.node().transfers().tickets(), 1u);
 
   const std::string large = text_of(3'000'000, 2);
   ASSERT_TRUE(write_file(work / "out/deep/large", large));
@@ -138,6 +139,7 @@ TEST_F(TransfersTest, InputsArriveBeforeTheStartAndResultsAfterTheEnd) {
   const auto info = cluster.call(user, protocol::kDeploymentInfo, protocol::DeploymentId{id}).value();
   EXPECT_EQ(info.allocations.at("task").results, (std::vector<std::string>{"out/", "report.txt"}));
   expect_clean();
+  EXPECT_EQ(user.node().transfers().tickets(), 0u) << "they end with the deployment";
 }
 
 TEST_F(TransfersTest, AnEnsembleWhoseInputIsNotHereIsRefused) {
