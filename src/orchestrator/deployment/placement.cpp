@@ -93,15 +93,19 @@ AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::str
   return entry;
 }
 
+void set_machine(NodeManifest& node, const Bid& bid) {
+  node.peer = bid.peer;
+  node.handle = bid.handle;
+  node.location = bid.location;
+  node.pub_address = bid.pub_addresses;
+}
+
 void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate) {
   EnsembleManifest& manifest = record.manifest;
   for (const auto& [name, bid] : candidate) {
     NodeManifest& made = manifest.nodes[name];
     made.id = name;
-    made.peer = bid.peer;
-    made.handle = bid.handle;
-    made.location = bid.location;
-    made.pub_address = bid.pub_addresses;
+    set_machine(made, bid);
     made.allocations = record.ensemble.nodes.at(name).allocations;
     for (const std::string& allocation : wanted.at(name)) {
       AllocationManifest entry = unplaced_entry(record, name, allocation);

@@ -109,6 +109,8 @@ Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>
 /// An allocation of the ensemble that has no machine, as the status shows it.
 protocol::AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
                                             const std::string& allocation);
+/// The machine that has bid is that of the node.
+void set_machine(protocol::NodeManifest& node, const protocol::Bid& bid);
 void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate);
 /// What its provider has made of it: its actors, its lease and its run.
 void note_allocated(protocol::AllocationManifest& entry, const std::string& allocation,

@@ -93,10 +93,7 @@ bool has_standby(const DeploymentRecord& record, const std::string& node) {
 void add_standby(DeploymentRecord& record, const MissingStandby& wanted, const Bid& bid) {
   Standby& made = record.standbys[wanted.id()];
   made.node.id = wanted.id();
-  made.node.peer = bid.peer;
-  made.node.handle = bid.handle;
-  made.node.location = bid.location;
-  made.node.pub_address = bid.pub_addresses;
+  set_machine(made.node, bid);
   made.node.allocations = record.ensemble.nodes.at(wanted.node).allocations;
   made.node.redundancy_role = "standby";
   made.node.primary_node = wanted.node;
