@@ -8,6 +8,7 @@
 #include "jobs/ensemble/supervision.hpp"
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/views.hpp"
+#include "orchestrator/supervision/trees.hpp"
 #include "supervision/record.hpp"
 
 namespace dms::orchestrator {
@@ -30,10 +31,7 @@ class Look {
  public:
   Look(const DeploymentRecord& record, std::map<std::string, AllocationState> states, const std::string& boot,
        SteadyTime now)
-      : record_(record), states_(std::move(states)) {
-    const std::int64_t is = now.time_since_epoch().count();
-    const std::int64_t was = record.tree ? record.tree->at_ns : 0;
-    if (record.tree && record.boot_id == boot && was >= 0 && was <= is) age_ns_ = is - was;
+      : record_(record), states_(std::move(states)), age_ns_(age_of_tree(record, boot, now).count()) {
     const bool lives = record.status == DeploymentStatus::provisioning || record.status == DeploymentStatus::running;
     counts_ = record.tree && (lives || record.tree->over);
   }
@@ -97,7 +95,7 @@ class Look {
   const DeploymentRecord& record_;
   std::map<std::string, AllocationState> states_;  ///< of those that are not shown yet
   std::set<std::string> shown_;
-  std::int64_t age_ns_ = 0;  ///< of the tree's instants
+  std::int64_t age_ns_ = 0;  ///< see age_of_tree()
   bool counts_ = false;      ///< the tree acts, or has given up
 };
 

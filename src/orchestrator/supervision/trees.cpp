@@ -347,6 +347,13 @@ std::optional<SteadyTime> next_due(const DeploymentRecord& record) {
 
 }  // namespace
 
+Duration age_of_tree(const DeploymentRecord& record, const std::string& boot, SteadyTime now) {
+  if (!record.tree || record.boot_id != boot) return Duration(0);
+  const std::int64_t is = now.time_since_epoch().count();
+  const std::int64_t was = record.tree->at_ns;
+  return was >= 0 && was <= is ? Duration(is - was) : Duration(0);
+}
+
 void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now) {
   if (record.status == DeploymentStatus::preparing || record.status == DeploymentStatus::committing)
     return record.tree.reset();
@@ -354,11 +361,7 @@ void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now
   if (!jobs::is_supervised(record.ensemble)) return record.tree.reset();
   const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
   if (!spec) return record.tree.reset();  // accepted by no version of this program
-  Duration away{0};
-  const std::int64_t is = now.time_since_epoch().count();
-  const std::int64_t was = record.tree ? record.tree->at_ns : 0;
-  if (record.tree && record.boot_id == boot && was >= 0 && was <= is) away = Duration(is - was);
-  Round(record, *spec, away, now).run();
+  Round(record, *spec, age_of_tree(record, boot, now), now).run();
 }
 
 void note_change(DeploymentRecord& record, const std::string& name) {

@@ -40,7 +40,10 @@ namespace dms::orchestrator {
 /// Of an unhealthy run, before that counts as its failure.
 inline constexpr std::uint32_t kRestartsInPlace = 3;
 
-/// `boot`: the one that `now` is an instant of.
+/// Since the instant from which those of the tree count. `boot`: the one that `now` is an instant of; between two of
+/// them no time counts.
+[[nodiscard]] Duration age_of_tree(const DeploymentRecord& record, const std::string& boot, SteadyTime now);
+/// `boot` and `now`: see age_of_tree().
 void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now);
 /// The work of the allocation is another one now, which is no loss of what ran.
 void note_change(DeploymentRecord& record, const std::string& allocation);
