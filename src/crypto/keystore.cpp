@@ -144,8 +144,7 @@ Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, co
                  "scrypt",
                  {cost.n, cost.r, cost.p, kDerivedKey, hex_encode(salt)},
                  hex_encode(mac_of(dk.view().subspan(32), ciphertext))};
-  TRY(json::Value document, json::parse(json::encode(file)));
-  return json::write_pretty(document);
+  return json::write_pretty(json::to_value(file));
 }
 
 Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase, std::uint64_t max_memory) {

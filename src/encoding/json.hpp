@@ -138,6 +138,12 @@ std::string encode(const T& value) {
   Codec<T>::write(writer, value);
   return writer.take();
 }
+/// As encode() writes it.
+template <class T>
+Value to_value(const T& value) {
+  const std::string text = encode(value);
+  return parse(text, {.bytes = text.size(), .depth = 1024}).value();
+}
 template <class T>
 Result<T> decode(std::string_view text, Limits limits = {}) {
   TRY(Value value, parse(text, limits));

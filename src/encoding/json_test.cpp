@@ -34,6 +34,18 @@ struct Outer {
   }
 };
 
+TEST(JsonValue, AStructBecomesTheValueOfItsText) {
+  Outer outer;
+  outer.text = "a\n\u00e9";
+  outer.items = {{0.5, {"x"}}};
+  outer.table = {{"b", 1}};
+  const json::Value value = json::to_value(outer);
+  EXPECT_EQ(json::write(value), json::encode(outer));
+  EXPECT_EQ(value.at("table").at("b").to_number<int>(), 1);
+  outer.text = std::string(json::Limits().bytes + 1, 'x');
+  EXPECT_EQ(json::to_value(outer).at("Text").as_string().size(), outer.text.size()) << "no limit of parse() holds";
+}
+
 std::string message_of(std::string_view text) {
   auto decoded = json::decode<Outer>(text);
   return decoded ? "accepted" : decoded.error().message();

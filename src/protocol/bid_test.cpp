@@ -83,16 +83,16 @@ TEST_F(BidTest, TheOfferIsSignedForItsBid) {
   Bid another = bid;
   another.node_id = "n2";
   ASSERT_TRUE(another.sign(key));
-  wire = json::parse(json::encode(another)).value();
+  wire = json::to_value(another);
   wire.at("Offer") = json::parse(text)->at("Offer");
   wire.at("OfferSignature") = json::parse(text)->at("OfferSignature");
   EXPECT_TRUE(refused(wire)) << "made for another bid";
 
   wire = json::parse(text).value();
   wire.at("Offer").as_object()["of a newer version"] = 7;
-  wire.at("OfferSignature") = *json::parse(json::encode(
+  wire.at("OfferSignature") = json::to_value(
       key.sign(as_bytes("dms-offer-" + encode(Base::hex, bid.signature) + "-" + json::write(wire.at("Offer"))))
-          .value()));
+          .value());
   EXPECT_TRUE(json::from_value<Bid>(wire)->verify()) << "members of newer versions are covered";
 }
 
@@ -105,12 +105,12 @@ TEST_F(BidTest, ABidForAnotherPeerIsRefused) {
 
 TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
   const auto with = [this](std::string_view member, json::Value value) {
-    json::Value v1 = json::parse(json::encode(bid))->at("V1");
+    json::Value v1 = json::to_value(bid).at("V1");
     v1.get_object()[member] = std::move(value);
     v1.get_object()["Signature"] = nullptr;
     json::Value wire;
     auto signature = key.sign(as_bytes("dms-bid-" + json::write(v1)));
-    v1.get_object()["Signature"] = *json::parse(json::encode(*signature));
+    v1.get_object()["Signature"] = json::to_value(*signature);
     wire.emplace_object()["V1"] = v1;
     return json::from_value<Bid>(wire).value();
   };
@@ -127,7 +127,7 @@ TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
 }
 
 TEST_F(BidTest, APromiseAndAddressesOfAProviderOfTheExistingImplementationAreRead) {
-  json::Value wire = *json::parse(json::encode(bid));
+  json::Value wire = json::to_value(bid);
   json::Object& v1 = wire.at("V1").as_object();
   v1["PromiseBid"] = true;
   json::Array many;

@@ -112,8 +112,7 @@ Result<void> set_wallet_alias(const std::filesystem::path& user_dir, std::string
   if (is_number(alias)) return fail(Errc::usage, "alias \"{}\": a number is an account already", alias);
   TRY(auto aliases, read_aliases(user_dir));
   aliases.insert_or_assign(std::string(alias), account);
-  TRY(auto document, json::parse(json::encode(aliases)));
-  return write_file(aliases_file(user_dir), json::write_pretty(document) + "\n");
+  return write_file(aliases_file(user_dir), json::write_pretty(json::to_value(aliases)) + "\n");
 }
 
 Result<crypto::Signer> open_wallet(Environment& environment, std::uint32_t account) {

@@ -135,7 +135,7 @@ class TreeText {
 /// An object with the actors by their inboxes.
 json::Object actors_json(const std::vector<ActorInfo>& actors) {
   json::Object list;
-  for (const ActorInfo& actor : actors) list[inbox_of(actor)] = json::parse(json::encode(actor)).value();
+  for (const ActorInfo& actor : actors) list[inbox_of(actor)] = json::to_value(actor);
   return list;
 }
 

@@ -43,7 +43,7 @@ json::Object held_json(const std::vector<AllocationInfo>& held) {
   json::Object list;
   for (const AllocationInfo& info : held) {
     json::Object entry{{"deployment", jobs::ensemble_id(info.id)}, {"allocation", jobs::allocation_name(info.id)}};
-    const json::Value told = json::parse(json::encode(info)).value();
+    const json::Value told = json::to_value(info);
     for (const auto& member : told.as_object()) entry[member.key()] = member.value();
     list[name_of(info)] = std::move(entry);
   }

@@ -41,7 +41,7 @@ Result<json::Value> read_anchor_data(const Arguments& arguments, const std::stri
   if (arguments.has("root")) {
     member = "Root";
     TRY(auto did, parse_did("--data", text));
-    return json::parse(json::encode(std::vector{did}));
+    return json::to_value(std::vector{did});
   }
   member = arguments.has("require") ? "Require" : arguments.has("provide") ? "Provide" : "Revoke";
   auto value = json::parse(text);
@@ -83,7 +83,7 @@ Result<json::Value> read_value(Session& session, const Parameter& parameter, con
     case Form::anchors: return read_anchor_data(arguments, given, member);
     case Form::ensemble: {
       TRY(const jobs::Ensemble ensemble, read_ensemble(session, given.empty() ? "ensemble.yaml" : given, arguments));
-      return json::parse(json::encode(ensemble));
+      return json::to_value(ensemble);
     }
   }
   return fail(dms::Errc::internal, "parameter {} has no form", name);

@@ -106,7 +106,7 @@ Result<void> cap_list(Session& session, const Arguments& arguments) {
   TRY(auto context, session.load_context(context_name(arguments)));
   const auto anchors = context.anchors();
   if (arguments.has("json")) {
-    session.print_json(json::write_pretty(json::parse(json::encode(anchors)).value()));
+    session.print_json(json::write_pretty(json::to_value(anchors)));
     return {};
   }
   session.print("did:");

@@ -148,7 +148,7 @@ Result<void> check_results(Session& session, Client& client, const std::string& 
 /// One object, whatever the state: the reply to a request for the status, and the id.
 void print_state_json(Session& session, const std::string& id, const DeploymentStatusReply& status) {
   json::Object state{{"EnsembleID", id}};
-  const json::Value reply = json::parse(json::encode(status)).value();
+  const json::Value reply = json::to_value(status);
   for (const auto& [name, value] : reply.as_object()) state[name] = value;
   session.print_json(json::write_pretty(state));
 }

@@ -247,7 +247,7 @@ namespace {
 json::Object entry_json(const Listed& entry) {
   json::Object object{{"status", entry.status}};
   if (!entry.summary) return object;
-  const json::Value summary = json::parse(json::encode(*entry.summary)).value();
+  const json::Value summary = json::to_value(*entry.summary);
   for (const auto& member : summary.as_object()) object[member.key()] = member.value();
   return object;
 }

@@ -98,7 +98,7 @@ Result<void> show_all_logs(Session& session, Client& client, const std::string& 
 
 template <class Reply>
 void print_reply_json(Session& session, const Reply& reply) {
-  session.print_json(json::write_pretty(json::parse(json::encode(reply)).value()));
+  session.print_json(json::write_pretty(json::to_value(reply)));
 }
 
 /// A command about one deployment.

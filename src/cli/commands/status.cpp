@@ -78,7 +78,7 @@ Result<void> status(Session& session, const Arguments& arguments) {
   if (arguments.has("json")) {
     json::Array peers;
     for (const std::string& peer : found.peers) peers.emplace_back(peer);
-    const json::Object all{{"node", json::parse(json::encode(found.node)).value()},
+    const json::Object all{{"node", json::to_value(found.node)},
                            {"peers", std::move(peers)},
                            {"allocations", held_json(found.held)},
                            {"deployments", listed_json(found.deployments)}};

@@ -43,7 +43,7 @@ std::string trim(std::string text) {
   return text;
 }
 
-std::string pretty(const Ensemble& ensemble) { return trim(json::write_pretty(*json::parse(json::encode(ensemble)))); }
+std::string pretty(const Ensemble& ensemble) { return trim(json::write_pretty(json::to_value(ensemble))); }
 
 class EnsembleCase : public testing::TestWithParam<Case> {};
 

@@ -71,7 +71,7 @@ struct Bidder {
     before(bid);
     EXPECT_TRUE(bid.sign(node.key));
     after(bid);
-    json::Value wire = json::parse(json::encode(bid)).value();
+    json::Value wire = json::to_value(bid);
     if (promises) promise(wire.at("V1").get_object());
     forge(wire.get_object());
     (void)co_await node.root->reply(envelope, wire);
@@ -80,7 +80,7 @@ struct Bidder {
     v1["PromiseBid"] = true;
     v1["Signature"] = nullptr;
     const Bytes signature = node.key.sign(as_bytes("dms-bid-" + json::write(json::Value(v1)))).value();
-    v1["Signature"] = json::parse(json::encode(signature)).value();
+    v1["Signature"] = json::to_value(signature);
   }
   [[nodiscard]] std::string peer() const { return node.network->self().to_string(); }
 
@@ -203,9 +203,7 @@ TEST_F(AuctionTest, ItIsSaidWhichFieldOfABidIsWrongAndWhatIsExpected) {
        "it cannot be read: Offer.price: expected a whole number, found a string"},
       {[](json::Object& bid) { bid["OfferSignature"] = 5; }, "it cannot be read: OfferSignature: expected"},
       {[](json::Object& bid) { bid.erase("V1"); }, "it cannot be read: V1: a bid of version 1 is expected"},
-      {[this](json::Object& bid) {
-         bid.at("V1").get_object()["Handle"] = json::parse(json::encode(c.root->handle())).value();
-       },
+      {[this](json::Object& bid) { bid.at("V1").get_object()["Handle"] = json::to_value(c.root->handle()); },
        "V1.Handle: expected that of the sender"},
   };
   for (const auto& [forge, why] : wrong) {

@@ -96,7 +96,7 @@ TEST_F(ViewsTest, TheManifestHasTheMembersThatTheExistingImplementationWrites) {
   check.type = jobs::HealthCheckType::command;
   check.exec = {"true"};
   record.manifest.nodes.at("left").pub_address = {"192.0.2.1"};
-  const json::Value manifest = *json::parse(json::encode(manifest_of(record)));
+  const json::Value manifest = json::to_value(manifest_of(record));
   const json::Value& web = manifest.at("allocations").at("web");
   EXPECT_EQ(web.at("healthcheck").at("type"), "command");
   EXPECT_EQ(web.at("priv_addr"), "");
