@@ -1,7 +1,6 @@
 #include "node/actor_tree.hpp"
 
 #include "base/text.hpp"
-#include "orchestrator/deployment/views.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
@@ -40,7 +39,7 @@ Task<ActorTreeReply> ActorTree::tree(ActorTreeRequest request, const actor::Enve
     if (inbox == root || (!request.deployment.empty() && !belongs_to(known, request.deployment))) continue;
     ActorInfo next = info(known);
     bytes += json::encode(next).size();
-    if (!last.empty() && bytes > orchestrator::kMaxView) {
+    if (!last.empty() && bytes > kMaxView) {
       reply.next = last;
       break;
     }

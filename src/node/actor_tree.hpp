@@ -2,7 +2,7 @@
 //
 // Model: which actors there are, and who has made and who supervises each, is what their registry has: what is left of
 // a deployment or an allocation by mistake is shown, too. The two roles of the node add what they know of theirs. A
-// page has orchestrator::kMaxView bytes at most, or one actor, and its order, that of the inboxes, is stable.
+// page has protocol::kMaxView bytes at most, or one actor, and its order, that of the inboxes, is stable.
 //
 // Threads: the node's lane. Cost of a page: linear in the number of actors, and in the allocations of the deployments
 // on it. Attacks: what strangers have written (reasons, ids) is passed on as it is; whoever shows it escapes it.

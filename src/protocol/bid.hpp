@@ -108,6 +108,9 @@ enum class Feature { lease, health, inputs, results, edges };
 NAMED_ENUM(Feature, {Feature::lease, "lease"}, {Feature::health, "health"}, {Feature::inputs, "inputs"},
            {Feature::results, "results"}, {Feature::edges, "edges"});
 
+/// Beyond it a price counts as this: sums of many stay exact.
+inline constexpr std::uint64_t kMaxPrice = 1'000'000'000'000'000;
+
 struct Offer {
   capability::Resources free;
   std::vector<std::string> features;  ///< names of Feature; unknown ones are ignored

@@ -20,6 +20,9 @@
 
 namespace dms::protocol {
 
+/// Bytes of JSON in one reply: in base64 and in its envelope it is within network::kMaxMessage.
+inline constexpr std::size_t kMaxView = 704 * 1024;
+
 /// Where a behaviour is offered to users. `network` behaviours are used between nodes only.
 enum class Offered { network, command_line };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/bid.hpp"
+
 namespace dms::provider {
 namespace {
 
@@ -17,7 +19,7 @@ std::uint64_t Prices::of(const capability::Resources& asked) const {
   const Wide sum = Wide{node} + part(core, asked.cpu.cores.millis, 1000) +
                    part(memory, asked.ram.size.bytes, capability::kGiB) +
                    part(disk, asked.disk.size.bytes, capability::kGiB);
-  return static_cast<std::uint64_t>(std::min(sum, Wide{kMaxPrice}));
+  return static_cast<std::uint64_t>(std::min(sum, Wide{protocol::kMaxPrice}));
 }
 
 }  // namespace dms::provider

@@ -4,7 +4,7 @@
 //  1. Prices are of an hour, in millionths of the unit that the settings are in. Which unit that is, providers and
 //     orchestrators agree on elsewhere: bids are compared as numbers.
 //  2. The price of a node is that of a node, and of each core, GiB of memory and GiB of disk that it asks for; each
-//     part is rounded up. What is more than kMaxPrice counts as that.
+//     part is rounded up. What is more than protocol::kMaxPrice counts as that.
 //
 // Threads: values.
 #pragma once
@@ -14,7 +14,6 @@
 namespace dms::provider {
 
 struct Prices {
-  static constexpr std::uint64_t kMaxPrice = 1'000'000'000'000'000;
   std::uint64_t node = 0;
   std::uint64_t core = 0;
   std::uint64_t memory = 0;  ///< GiB

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "protocol/bid.hpp"
+
 namespace dms::provider {
 namespace {
 
@@ -25,7 +27,7 @@ TEST(Prices, ANodeCostsWhatItsPartsCostAndPartsOfAMillionthCountAsOne) {
 TEST(Prices, WhatIsBeyondTheLargestPriceCountsAsThat) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
   const Prices prices{.node = kMost, .core = kMost, .memory = kMost, .disk = kMost};
-  EXPECT_EQ(prices.of(asked(kMost, kMost, kMost)), Prices::kMaxPrice);
+  EXPECT_EQ(prices.of(asked(kMost, kMost, kMost)), protocol::kMaxPrice);
 }
 
 }  // namespace

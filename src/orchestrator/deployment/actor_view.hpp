@@ -13,7 +13,7 @@ namespace dms::orchestrator {
 /// `status`: status_of(record), with what else is known. `boot`: the one that `now` is an instant of.
 [[nodiscard]] protocol::DeploymentActor actor_of(const DeploymentRecord& record, protocol::DeploymentStatusReply status,
                                                  const std::string& boot, SteadyTime now);
-/// Cuts the longest reasons, so that it has at most kMaxView bytes of JSON (views.hpp).
+/// Cuts the longest reasons, so that it has at most protocol::kMaxView bytes of JSON.
 void fit_message(protocol::DeploymentActor& actor);
 
 }  // namespace dms::orchestrator

@@ -5,12 +5,9 @@
 
 namespace dms::orchestrator {
 
-/// Bytes of JSON in one reply: in base64 and in its envelope it is within network::kMaxMessage.
-inline constexpr std::size_t kMaxView = 704 * 1024;
-
 [[nodiscard]] bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted);
 /// In the order of ids; `next` is the last one of this reply if there are more: than the limit, or than there is room for
-/// in kMaxView bytes.
+/// in protocol::kMaxView bytes.
 [[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
                                                     const protocol::DeploymentListRequest& request);
 /// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of
@@ -24,8 +21,8 @@ inline constexpr std::size_t kMaxView = 704 * 1024;
 /// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run
 /// it is of: it has ended, has no machine, or is restarted.
 [[nodiscard]] bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation);
-/// Cuts the longest reasons of allocations and results, so that the reply has at most kMaxView bytes (reasons.hpp).
-/// What else it has is not cut.
+/// Cuts the longest reasons of allocations and results, so that the reply has at most protocol::kMaxView bytes
+/// (reasons.hpp). What else it has is not cut.
 void fit_message(protocol::DeploymentStatusReply& reply);
 void fit_message(protocol::DeploymentInfoReply& reply);
 void fit_message(protocol::EnsembleManifest& manifest);

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "protocol/bid.hpp"
+
 namespace dms::orchestrator {
 namespace {
 
@@ -19,7 +21,7 @@ std::int64_t milliseconds(Duration rtt) {
 }
 
 Market::Preference preference_of(const Machine& machine) {
-  return {!machine.free, std::min(machine.price, kMaxPrice),
+  return {!machine.free, std::min(machine.price, protocol::kMaxPrice),
           std::min(machine.load.value_or(kFullLoad), kFullLoad) / 100,
           machine.rtt ? milliseconds(*machine.rtt) : kUnknownDistance};
 }

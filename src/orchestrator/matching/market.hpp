@@ -46,9 +46,6 @@ struct Link {
   std::string failure = {};                ///< why it was not measured
 };
 
-/// Beyond it a price counts as this: sums of many stay exact.
-inline constexpr std::uint64_t kMaxPrice = 1'000'000'000'000'000;
-
 class Market {
  public:
   /// A measured pair of machines.
