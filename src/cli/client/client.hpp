@@ -9,6 +9,8 @@
 // Specification: NuNet DMS 0.5, the command line's envelopes.
 #pragma once
 
+#include <set>
+
 #include "actor/security_context.hpp"
 #include "cli/client/session.hpp"
 #include "protocol/declaration.hpp"
@@ -65,6 +67,21 @@ class Client {
   actor::SecurityContext security_;
   actor::Handle daemon_;
 };
+
+/// Passes each page of what the local daemon lists as `what` to `take`, by value.
+template <class Request, class Reply, class Take>
+Result<void> list_pages(Client& client, const protocol::Behaviour<Request, Reply>& behaviour, Request request,
+                        std::string_view what, Take take, std::optional<Duration> timeout = {}) {
+  std::set<std::string> known;
+  for (;;) {
+    TRY(Reply reply, client.call(behaviour, request, timeout));
+    if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+    request.after = reply.next;
+    take(std::move(reply));
+    if (request.after.empty()) return {};
+    if (!known.insert(request.after).second) return fail(Errc::failed, "the daemon sent a page of {} twice", what);
+  }
+}
 
 /// The value of --dest, see Message::destination.
 Result<actor::Handle> parse_destination(const std::string& text);

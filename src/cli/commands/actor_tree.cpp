@@ -16,14 +16,11 @@ Result<std::vector<ActorInfo>> list_actors(Client& client, std::string deploymen
   std::vector<ActorInfo> all;
   protocol::ActorTreeRequest request;
   request.deployment = std::move(deployment);
-  for (;;) {
-    TRY(auto reply, client.call(protocol::kActorTree, request));
-    if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  const auto take = [&](protocol::ActorTreeReply reply) {
     for (ActorInfo& info : reply.actors) all.push_back(std::move(info));
-    if (reply.next.empty()) return all;
-    if (reply.next <= request.after) return fail(Errc::failed, "the daemon sent a page of actors twice");
-    request.after = std::move(reply.next);
-  }
+  };
+  TRY_VOID(list_pages(client, protocol::kActorTree, std::move(request), "actors", take));
+  return all;
 }
 
 const std::string& inbox_of(const ActorInfo& actor) { return actor.handle.address.inbox; }

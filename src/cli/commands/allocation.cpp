@@ -12,16 +12,12 @@ using protocol::AllocationInfo;
 
 Result<std::vector<AllocationInfo>> list_held(Client& client, std::optional<Duration> timeout) {
   std::vector<AllocationInfo> all;
-  protocol::AllocationsRequest request;
-  for (;;) {
-    TRY(auto reply, client.call(protocol::kAllocationsList, request, timeout));
-    if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  const auto take = [&](protocol::AllocationsReply reply) {
     for (AllocationInfo& info : reply.allocations) all.push_back(std::move(info));
-    if (reply.next.empty()) return all;
-    if (reply.next == request.after || reply.allocations.empty())
-      return fail(Errc::failed, "the daemon sent a page of allocations twice");
-    request.after = std::move(reply.next);
-  }
+  };
+  TRY_VOID(
+      list_pages(client, protocol::kAllocationsList, protocol::AllocationsRequest(), "allocations", take, timeout));
+  return all;
 }
 
 const std::string& name_of(const AllocationInfo& held) { return held.name.empty() ? held.id : held.name; }

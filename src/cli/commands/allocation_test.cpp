@@ -120,6 +120,20 @@ TEST_F(HeldTest, TheListSaysWhatRunsHereForWhomAndUntilWhen) {
   EXPECT_EQ(none.err, "Nothing runs on this machine.\n");
 }
 
+TEST_F(HeldTest, PagesThatGoInACircleAreRefused) {
+  int asked = 0;
+  answer = [&](const Envelope&) -> std::optional<std::string> {
+    if (++asked > 10) return std::nullopt;
+    protocol::AllocationsReply reply;
+    reply.allocations = {allocations[0]};
+    reply.next = asked % 2 == 0 ? "a" : "b";
+    return json::encode(reply);
+  };
+  const auto listed = nunet({"allocation", "list"});
+  EXPECT_EQ(listed.code, 1);
+  EXPECT_THAT(listed.err, HasSubstr("the daemon sent a page of allocations twice"));
+}
+
 TEST_F(HeldTest, WhatStrangersWriteReachesTheTerminalEscaped) {
   const std::string hostile = "\x1b[2J\u202e\rx";
   allocations[0].reason = hostile;

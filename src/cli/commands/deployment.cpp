@@ -207,17 +207,13 @@ constexpr std::size_t kIdLength = 64;
 Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListRequest request,
                                      std::optional<Duration> timeout) {
   std::vector<Listed> all;
-  for (;;) {
-    TRY(auto reply, client.call(protocol::kDeploymentList, request, timeout));
-    if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  const auto take = [&](protocol::DeploymentListReply reply) {
     for (auto& [id, status] : reply.deployments) {
       Listed& entry = all.emplace_back(id, std::move(status), std::nullopt);
       if (const auto found = reply.details.find(id); found != reply.details.end()) entry.summary = found->second;
     }
-    if (reply.next.empty()) break;
-    if (reply.next <= request.after) return fail(Errc::failed, "the daemon sent a page of deployments twice");
-    request.after = std::move(reply.next);
-  }
+  };
+  TRY_VOID(list_pages(client, protocol::kDeploymentList, std::move(request), "deployments", take, timeout));
   const auto created = [](const Listed& entry) { return entry.summary ? entry.summary->created : 0; };
   std::ranges::stable_sort(all, std::greater(), created);
   return all;
