@@ -62,7 +62,7 @@ def parser():
         command.add_argument("--one-way", action="store_true", help="only from A to B")
     kill = add("kill", run_kill, "the death of machines: every process of them ends at once, their links are silent")
     kill.add_argument("hosts", metavar="HOST", nargs="+")
-    start = add("start", run_start, "bring killed machines back, with their disks")
+    start = add("start", run_start, "bring killed machines back, with their disks, and daemons that have ended")
     start.add_argument("hosts", metavar="HOST", nargs="+")
     logs = add("logs", run_logs, "print what a host's daemon has written")
     logs.add_argument("host", metavar="HOST")

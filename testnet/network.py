@@ -296,16 +296,17 @@ class Network:
             self.save()
 
     def start(self, *names):
-        """Brings killed hosts back, with their disks."""
+        """Brings killed hosts back, with their disks. Of a host that runs it starts the daemon that has ended."""
         hosts = [self.host(name) for name in names]
+        killed = [host for host in hosts if self.state_of(host) != "up"]
         for host in hosts:
-            if self.state_of(host) == "up":
-                raise ClusterError(f"{host.name} has not been killed")
+            if host not in killed and host.daemon_state() != "ended":
+                raise ClusterError(f"{host.name} has not been killed" + (", and its daemon runs" if host.has_daemon else ""))
         with self.locked():
-            if self.mode == "namespaces":
-                self.link.tell(*({"command": "power", "host": host.name, "on": True} for host in hosts))
-            in_parallel(lambda host: host.boot(), hosts)
-            for host in hosts:
+            if self.mode == "namespaces" and killed:
+                self.link.tell(*({"command": "power", "host": host.name, "on": True} for host in killed))
+            in_parallel(lambda host: host.boot(), killed)
+            for host in killed:
                 host.on = True
             self.save()
             with_daemon = [host for host in hosts if host.has_daemon]

@@ -172,6 +172,21 @@ Feature: Networks on demand
     And b prints "kept" at "cat nunet/file"
     And b prints "sleeping: 0" at "echo sleeping: $(ps ax | grep -c '[s]leep 1000')"
 
+  @testnet
+  Scenario: A daemon that has ended is started again on the host that runs
+    Given a network
+      """
+      hosts: {alice: {role: user}, b: {}, c: {}}
+      """
+    When the shell of alice runs "sleep 1000 & setsid sleep 1000 &"
+    And alice loses its daemon
+    And `testnet start alice` is run
+    And `testnet status` is run
+    Then it prints "up     running"
+    And alice prints "sleeping: 2" at "echo sleeping: $(ps ax | grep -c '[s]leep 1000')"
+    When `testnet start alice` is run
+    Then it fails with "alice has not been killed, and its daemon runs"
+
   @testnet @faketime @tmpfs
   Scenario: A clock that is wrong and a disk that is full
     Given a network

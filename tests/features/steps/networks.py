@@ -293,6 +293,11 @@ def host_dead(context, name):
     context.network.host(name).init.kill()
 
 
+@when("{name:w} loses its daemon")
+def daemon_lost(context, name):
+    context.network.host(name).kill()
+
+
 @when("{name:w} is started again")
 def host_started(context, name):
     context.network.start(name)
