@@ -140,4 +140,17 @@ Result<std::uint64_t> OutputStream::seek_lines(std::uint64_t lines) {
   return end;
 }
 
+void note_missing(Session& session, const OutputStream& stream, const OutputStream::Piece& piece) {
+  if (piece.missing > 0)
+    session.note(fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing,
+                             stream.title()));
+}
+
+void print_text(Session& session, const OutputStream& stream, std::string_view text) {
+  if (stream.is_error())
+    session.note_raw(text);
+  else
+    session.print_raw(text);
+}
+
 }  // namespace dms::cli

@@ -47,6 +47,12 @@ class OutputStream {
 
   [[nodiscard]] const std::string& deployment() const { return request_.ensemble_id; }
   [[nodiscard]] const std::string& allocation() const { return request_.allocation_name; }
+  /// Whether it is of standard error.
+  [[nodiscard]] bool is_error() const { return request_.stream.ends_with("stderr"); }
+  /// "the standard output of work"
+  [[nodiscard]] std::string title() const {
+    return fmt::format("the standard {} of {}", is_error() ? "error" : "output", allocation());
+  }
   [[nodiscard]] std::uint64_t position() const { return position_; }
   /// Of the last page: the bytes written so far, and whether no more will be.
   [[nodiscard]] std::uint64_t total() const { return total_; }
@@ -96,5 +102,10 @@ class OutputStream {
   std::string ticket_;  ///< for more of the last page's run, up to total()
   bool is_raw_ = true;  ///< tickets are asked for
 };
+
+/// Says how many bytes before the piece are gone, if some are.
+void note_missing(Session& session, const OutputStream& stream, const OutputStream::Piece& piece);
+/// To standard error what is of standard error.
+void print_text(Session& session, const OutputStream& stream, std::string_view text);
 
 }  // namespace dms::cli

@@ -86,8 +86,7 @@ Result<AllocationInfo> find_held(Client& client, const std::string& id) {
 /// unless `raw`.
 class Shown {
  public:
-  Shown(Session& session, OutputStream stream, bool error, bool raw)
-      : session_(session), stream_(std::move(stream)), error_(error), raw_(raw) {}
+  Shown(Session& session, OutputStream stream, bool raw) : session_(session), stream_(std::move(stream)), raw_(raw) {}
 
   [[nodiscard]] const OutputStream& stream() const { return stream_; }
 
@@ -95,10 +94,8 @@ class Shown {
   Result<bool> print_next() {
     TRY(const OutputStream::Piece piece, stream_.next());
     if (piece.restarted) end_text();
-    if (piece.restarted) session_.note(fmt::format("({} starts anew: the work was started again)", name()));
-    if (piece.missing > 0)
-      session_.note(
-          fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing, name()));
+    if (piece.restarted) session_.note(fmt::format("({} starts anew: the work was started again)", stream_.title()));
+    note_missing(session_, stream_, piece);
     print(as_text(piece.data));
     return !piece.data.empty();
   }
@@ -120,10 +117,6 @@ class Shown {
   void end_text() { write(printable(std::exchange(rest_, {}))); }
 
  private:
-  [[nodiscard]] std::string name() const {
-    return fmt::format("the standard {} of {}", error_ ? "error" : "output", stream_.allocation());
-  }
-
   void print(std::string_view bytes) {
     if (raw_) return write(bytes);
     const std::string text = std::exchange(rest_, {}) + std::string(bytes);
@@ -149,16 +142,10 @@ class Shown {
     return 0;
   }
 
-  void write(std::string_view text) {
-    if (error_)
-      session_.note_raw(text);
-    else
-      session_.print_raw(text);
-  }
+  void write(std::string_view text) { print_text(session_, stream_, text); }
 
   Session& session_;
   OutputStream stream_;
-  bool error_ = false;
   bool raw_ = false;
   std::string rest_;
 };
@@ -199,7 +186,7 @@ Result<void> follow(Session& session, Client& client, std::vector<Shown>& stream
   return {};
 }
 
-Result<void> print_logs(Session& session, const Arguments& arguments) {
+Result<void> print_held_logs(Session& session, const Arguments& arguments) {
   TRY(const std::string id, held_id(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(const AllocationInfo held, find_held(client, id));
@@ -208,7 +195,7 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
   for (const bool error : {false, true}) {
     if (arguments.has(error ? "stdout" : "stderr")) continue;
     OutputStream stream = OutputStream::of_held(client, name, error ? "stderr" : "stdout");
-    streams.emplace_back(session, std::move(stream), error, arguments.has("raw"));
+    streams.emplace_back(session, std::move(stream), arguments.has("raw"));
   }
   if (arguments.has("follow")) return follow(session, client, streams, name);
   for (Shown& each : streams) TRY_VOID(each.print_all());
@@ -216,12 +203,7 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
 }
 
 Result<void> allocation_logs(Session& session, const Arguments& arguments) {
-  const bool follows = arguments.has("follow");
-  if (follows) session.environment().catch_interrupts();
-  auto done = print_logs(session, arguments);
-  // Interrupting is how following ends.
-  if (!done && follows && done.error().is(dms::Errc::cancelled)) return {};
-  return done;
+  return run_logs(session, arguments, print_held_logs);
 }
 
 // --------------------------------------------------------------------------------------------------------------- end
@@ -270,11 +252,8 @@ Command held_logs_command() {
       "What a terminal could take for a command is escaped, since the work may be a stranger's; --raw copies the\n"
       "output byte for byte. For the owner of the machine alone: a root of its daemon's capability context.";
   logs.examples = {"nunet allocation logs 4f2a... --follow", "nunet allocation logs 4f2a... --stdout --raw > output"};
-  logs.options.push_back({.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
-  logs.options.push_back({.name = "stdout", .help = "only the standard output"});
-  logs.options.push_back({.name = "stderr", .help = "only the standard error"});
+  add_stream_options(logs);
   logs.options.push_back({.name = "raw", .help = "byte for byte"});
-  logs.at_most_one.push_back({"stdout", "stderr"});
   return logs;
 }
 

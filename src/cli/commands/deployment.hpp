@@ -96,6 +96,11 @@ Result<void> send_inputs(Session& session, Client& client, jobs::Ensemble& ensem
 Result<void> show_all_logs(Session& session, Client& client, const std::string& id,
                            const std::vector<std::string>& allocations);
 
+/// Runs `print`; with --follow until Ctrl-C, which is how that ends.
+Result<void> run_logs(Session& session, const Arguments& arguments, const Action& print);
+/// --follow, --stdout and --stderr.
+void add_stream_options(Command& command);
+
 template <class Reply>
 void print_reply_json(Session& session, const Reply& reply) {
   session.print_json(json::write_pretty(json::to_value(reply)));

@@ -7,19 +7,6 @@
 namespace dms::cli {
 namespace {
 
-struct Source {
-  OutputStream stream;
-  bool error = false;  ///< of standard error
-
-  Source(Client& client, const std::string& id, const std::string& allocation, bool to_error, bool of_previous)
-      : stream(client, id, allocation,
-               fmt::format("{}{}", of_previous ? "previous:" : "", to_error ? "stderr" : "stdout")),
-        error(to_error) {}
-  [[nodiscard]] std::string name() const {
-    return fmt::format("the standard {} of {}", error ? "error" : "output", stream.allocation());
-  }
-};
-
 struct Selection {
   bool out = true;
   bool error = true;
@@ -29,63 +16,58 @@ struct Selection {
 };
 
 /// `why` another run is printed from here on, if one is.
-void print_piece(Session& session, const Source& source, const OutputStream::Piece& piece, std::string_view why) {
+void print_piece(Session& session, const OutputStream& stream, const OutputStream::Piece& piece, std::string_view why) {
   if (piece.restarted)
     session.note(fmt::format("({} starts anew: {}; `nunet deployment logs {} {} --previous` prints the run before)",
-                             source.name(), why, source.stream.deployment(), source.stream.allocation()));
-  if (piece.missing > 0)
-    session.note(
-        fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing, source.name()));
-  const std::string_view text = as_text(piece.data);
-  if (source.error)
-    session.note_raw(text);
-  else
-    session.print_raw(text);
+                             stream.title(), why, stream.deployment(), stream.allocation()));
+  note_missing(session, stream, piece);
+  print_text(session, stream, as_text(piece.data));
 }
 
 /// What the stream has had at the first request, and nothing that is written meanwhile.
-Result<void> copy(Session& session, Source& source, std::optional<std::uint64_t> end) {
+Result<void> copy(Session& session, OutputStream& stream, std::optional<std::uint64_t> end) {
   Duration waited{0};
-  while (!end || source.stream.position() < *end) {
-    TRY(auto piece, source.stream.next());
-    if (!end || piece.restarted) end = source.stream.total();
-    if (const auto position = source.stream.position(); position > *end)
+  while (!end || stream.position() < *end) {
+    TRY(auto piece, stream.next());
+    if (!end || piece.restarted) end = stream.total();
+    if (const auto position = stream.position(); position > *end)
       piece.data.resize(piece.data.size() - std::min<std::uint64_t>(piece.data.size(), position - *end));
-    print_piece(session, source, piece, "the work was started again");
+    print_piece(session, stream, piece, "the work was started again");
     if (!session.can_print()) return {};
-    if (!piece.data.empty() || source.stream.position() >= *end) {
+    if (!piece.data.empty() || stream.position() >= *end) {
       waited = {};
       continue;
     }
     if (waited >= kCollecting) {
       session.note(fmt::format("(the last {} bytes of {} are missing: they have not come back from the provider)",
-                               *end - source.stream.position(), source.name()));
+                               *end - stream.position(), stream.title()));
       return {};
     }
     TRY_VOID(session.environment().pause(kPoll));
     waited += kPoll;
   }
-  if (!source.stream.incomplete().empty())
-    session.note(fmt::format("(the end of {} may be missing: {})", source.name(), source.stream.incomplete()));
+  if (!stream.incomplete().empty())
+    session.note(fmt::format("(the end of {} may be missing: {})", stream.title(), stream.incomplete()));
   return {};
 }
 
-std::vector<Source> sources_of(Client& client, const std::string& id, const std::string& allocation,
-                               const Selection& selection) {
-  std::vector<Source> sources;
-  if (selection.out) sources.emplace_back(client, id, allocation, false, selection.previous);
-  if (selection.error) sources.emplace_back(client, id, allocation, true, selection.previous);
-  return sources;
+std::vector<OutputStream> streams_of(Client& client, const std::string& id, const std::string& allocation,
+                                     const Selection& selection) {
+  const std::string before = selection.previous ? "previous:" : "";
+  std::vector<OutputStream> streams;
+  if (selection.out) streams.emplace_back(client, id, allocation, before + "stdout");
+  if (selection.error) streams.emplace_back(client, id, allocation, before + "stderr");
+  return streams;
 }
 
 /// Copies one allocation's streams.
-Result<void> copy_each(Session& session, std::vector<Source> sources, const Selection& selection) {
-  for (Source& source : sources) {
+Result<void> copy_each(Session& session, std::vector<OutputStream> streams, const Selection& selection) {
+  for (OutputStream& stream : streams) {
     std::optional<std::uint64_t> end;
     if (selection.tail) {
-      TRY(end, source.stream.seek_lines(*selection.tail));
+      TRY(end, stream.seek_lines(*selection.tail));
     }
-    TRY_VOID(copy(session, source, end));
+    TRY_VOID(copy(session, stream, end));
   }
   return {};
 }
@@ -95,7 +77,7 @@ Result<void> copy_all(Session& session, Client& client, const std::string& id,
   std::optional<Error> first;
   for (const auto& allocation : allocations) {
     if (allocations.size() > 1) session.note(fmt::format("==> {} <==", allocation));
-    const auto done = copy_each(session, sources_of(client, id, allocation, selection), selection);
+    const auto done = copy_each(session, streams_of(client, id, allocation, selection), selection);
     if (done) continue;
     if (done.error().is(dms::Errc::cancelled)) return done;
     if (!first) first = done.error();
@@ -116,9 +98,9 @@ class Follower {
   Result<void> run(const std::vector<std::string>& allocations, const Selection& selection) {
     named_ = allocations.size() > 1;
     for (const auto& allocation : allocations)
-      for (Source& source : sources_of(client_, id_, allocation, selection))
+      for (OutputStream& stream : streams_of(client_, id_, allocation, selection))
         followed_.push_back(
-            {.source = std::move(source), .tail = selection.tail, .counted = status_.allocations[allocation]});
+            {.stream = std::move(stream), .tail = selection.tail, .counted = status_.allocations[allocation]});
     while (session_.can_print()) {
       const Result<Round> round = read_round();
       if (round)
@@ -136,7 +118,7 @@ class Follower {
  private:
   enum class Round { progress, idle, over };
   struct Followed {
-    Source source;
+    OutputStream stream;
     std::optional<std::uint64_t> tail;  ///< lines to begin with, until they have been found
     int missed = 0;                     ///< failures in succession since the work has ended
     int resting = 0;                    ///< rounds without a request
@@ -167,7 +149,7 @@ class Follower {
 
   /// True if there was something.
   Result<bool> read_page(Followed& each) {
-    OutputStream& stream = each.source.stream;
+    OutputStream& stream = each.stream;
     if (each.tail) {
       TRY([[maybe_unused]] const auto end, stream.seek_lines(*each.tail));
       each.tail.reset();
@@ -182,7 +164,7 @@ class Follower {
     if (piece.restarted) {
       TRY(why, why_anew(each));
     }
-    print_piece(session_, each.source, piece, why);
+    print_piece(session_, stream, piece, why);
     return true;
   }
 
@@ -191,7 +173,7 @@ class Follower {
     const auto status = query_status(client_, id_);
     if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
     const auto known = status.value_or(protocol::DeploymentStatusReply());
-    const auto found = known.allocations.find(each.source.stream.allocation());
+    const auto found = known.allocations.find(each.stream.allocation());
     if (found == known.allocations.end()) return "the work was started again";
     const auto before = std::exchange(each.counted, found->second);
     if (each.counted.changes > before.changes) return "an update has changed the work";
@@ -221,7 +203,7 @@ class Follower {
   /// Once for both streams of an allocation.
   void note(Followed& each, const std::string& text) {
     const bool known = std::ranges::any_of(followed_, [&](const Followed& other) {
-      return other.noted == text && other.source.stream.allocation() == each.source.stream.allocation();
+      return other.noted == text && other.stream.allocation() == each.stream.allocation();
     });
     each.noted = text;
     if (!known) session_.note(text);
@@ -239,12 +221,12 @@ class Follower {
   }
 
   [[nodiscard]] static bool is_final(const protocol::DeploymentStatusReply& status, const Followed& each) {
-    const auto found = status.allocations.find(each.source.stream.allocation());
+    const auto found = status.allocations.find(each.stream.allocation());
     return found == status.allocations.end() || protocol::is_final(found->second.status);
   }
 
   [[nodiscard]] bool everything_ended() const {
-    return std::ranges::all_of(followed_, [](const Followed& each) { return each.over || each.source.stream.ended(); });
+    return std::ranges::all_of(followed_, [](const Followed& each) { return each.over || each.stream.ended(); });
   }
 
   /// The end of a run is not the end if the work is restarted.
@@ -326,15 +308,26 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
 }
 
 Result<void> deployment_logs(Session& session, const Arguments& arguments) {
+  return run_logs(session, arguments, print_logs);
+}
+
+}  // namespace
+
+Result<void> run_logs(Session& session, const Arguments& arguments, const Action& print) {
   const bool follows = arguments.has("follow");
   if (follows) session.environment().catch_interrupts();
-  auto done = print_logs(session, arguments);
-  // Interrupting is how following ends.
+  auto done = print(session, arguments);
   if (!done && follows && done.error().is(dms::Errc::cancelled)) return {};
   return done;
 }
 
-}  // namespace
+void add_stream_options(Command& command) {
+  command.options.push_back(
+      {.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
+  command.options.push_back({.name = "stdout", .help = "only the standard output"});
+  command.options.push_back({.name = "stderr", .help = "only the standard error"});
+  command.at_most_one.push_back({"stdout", "stderr"});
+}
 
 Command logs_command() {
   auto logs = one_deployment("logs", "Print the output of a deployment's allocations", "nunet deployment logs 4f2a...",
@@ -354,15 +347,12 @@ Command logs_command() {
                           .value = "name",
                           .help = "only this allocation [all]",
                           .known = Known::allocations});
-  logs.options.push_back({.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
+  add_stream_options(logs);
   logs.options.push_back(
       {.name = "tail", .letter = 'n', .value = "lines", .help = "only the last lines of each stream"});
   logs.options.push_back(
       {.name = "previous", .letter = 'p', .help = "what the run before has written, as far as it could be fetched"});
-  logs.options.push_back({.name = "stdout", .help = "only the standard output"});
-  logs.options.push_back({.name = "stderr", .help = "only the standard error"});
   logs.at_most_one.push_back({"allocation", "name"});
-  logs.at_most_one.push_back({"stdout", "stderr"});
   logs.at_most_one.push_back({"follow", "previous"});
   return logs;
 }
