@@ -242,11 +242,13 @@ void Tree::end_for_good(Record& child, const std::string& path) {
 }
 
 void Tree::restart(Record& supervisor, Record& child, const std::string& path, bool at_once) {
-  if (count_restart(supervisor)) return restart_with(supervisor, child, at_once);
+  if (!child.spec.escalates && count_restart(supervisor)) return restart_with(supervisor, child, at_once);
   const Flags& flags = *supervisor.spec.supervisor;
   // Those that count were decided: one that waits for its turn or its pause has not been made.
-  std::string why = fmt::format("it needed more than {} {} within {}", flags.intensity,
-                                flags.intensity == 1 ? "restart" : "restarts", to_text(flags.period));
+  std::string why = child.spec.escalates
+                        ? std::string("a child has failed that is not restarted alone")
+                        : fmt::format("it needed more than {} {} within {}", flags.intensity,
+                                      flags.intensity == 1 ? "restart" : "restarts", to_text(flags.period));
   enter(child, Phase::idle);
   // Also while others of it are started: OTP sees the end of a child that was up after them, and it has started then.
   end(supervisor, {.end = End::abnormal, .causes = chain(parent_of(path), std::move(why), child.last)});

@@ -116,6 +116,8 @@ Result<void> check_child(const Spec& spec, const Flags& parent, const std::strin
     return wrong(member(at, "significant"), "a permanent child cannot be significant: it never ends for good");
   if (spec.significant && parent.auto_shutdown == AutoShutdown::never)
     return wrong(member(at, "significant"), "the supervisor's auto_shutdown is never: no child is significant");
+  if (spec.escalates && spec.restart == Restart::temporary)
+    return wrong(member(at, "escalates"), "a temporary child is not started again: its end is no failure");
   if (spec.shutdown) TRY_VOID(check_shutdown(*spec.shutdown, member(at, "shutdown")));
   if (spec.supervisor) TRY_VOID(check_flags(*spec.supervisor, member(at, "supervisor")));
   if (!spec.supervisor && !spec.children.empty())

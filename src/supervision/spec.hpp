@@ -101,6 +101,9 @@ struct Spec {
   Restart restart = Restart::permanent;
   /// Its end may end the supervisor, see AutoShutdown. Not for permanent children, nor with AutoShutdown::never.
   bool significant = false;
+  /// Its own failure is not made up for: its supervisor fails with it, and stops its siblings. It is started again with
+  /// others by a strategy. An addition to OTP's; not for temporary children.
+  bool escalates = false;
   std::optional<Shutdown> shutdown;  ///< unset: OTP's default, see shutdown_of()
   std::optional<Flags> supervisor;   ///< unset: a worker
   std::vector<Spec> children;        ///< of a supervisor, in the order of their starts

@@ -53,6 +53,14 @@ TEST(SpecTest, RefusesSignificantChildrenThatAreNone) {
   EXPECT_EQ(place_of_child(child, AutoShutdown::any_significant), "children.a.significant");
 }
 
+TEST(SpecTest, RefusesTemporaryChildrenThatEscalate) {
+  Spec child = worker("a", Restart::transient);
+  child.escalates = true;
+  EXPECT_EQ(place_of_child(child), "");
+  child.restart = Restart::temporary;
+  EXPECT_EQ(place_of_child(child), "children.a.escalates");
+}
+
 TEST(SpecTest, RefusesChildren) {
   for (const std::string& id :
        {std::string(), std::string(kMaxId + 1, 'a'), std::string("a/b"), std::string("a\x1b[2J"), std::string("a\nb")})

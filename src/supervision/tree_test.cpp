@@ -136,6 +136,27 @@ TEST(TreeTest, EscalatesToTheParent) {
                                                      "s: it needed more than 0 restarts within 5s", "s/x: bad"));
 }
 
+TEST(TreeTest, AChildThatEscalatesFailsItsSupervisorAndIsRestartedWithOthers) {
+  Spec fatal = worker("b");
+  fatal.escalates = true;
+  World world(tree_of(kPatient, {supervisor("s", flags_of(Strategy::one_for_all, 5), {worker("a"), fatal})}));
+  world.start();
+  EXPECT_THAT(world.crash("s/a"), ElementsAre("stop s/b", "start s/a", "start s/b"));
+  EXPECT_THAT(world.crash("s/b", "bad"), ElementsAre("stop s/a", "start s/a", "start s/b"));
+  const View view = world.tree.view();
+  EXPECT_EQ(at(view, 0).restarts, 1U);
+  EXPECT_THAT(texts(at(view, 0).last), ElementsAre("s: a child has failed that is not restarted alone", "s/b: bad"));
+}
+
+TEST(TreeTest, ATaskThatEscalatesIsDoneOnceItHasEndedNormally) {
+  Spec fatal = worker("b", Restart::transient);
+  fatal.escalates = true;
+  World world(tree_of(kPatient, {worker("a"), fatal}));
+  world.start();
+  EXPECT_THAT(world.end("b", {End::normal, "done"}), IsEmpty());
+  EXPECT_THAT(world.crash("a"), ElementsAre("start a"));
+}
+
 TEST(TreeTest, RestartsATransientSupervisorThatHasFailed) {
   Spec sub = supervisor("s", {.intensity = 0}, {worker("x")});
   sub.restart = Restart::transient;
