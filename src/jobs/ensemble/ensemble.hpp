@@ -90,10 +90,6 @@ template <>
 inline std::string known_names<jobs::ExecutorType>() {
   return "docker or sandbox";
 }
-template <>
-inline std::string known_names<jobs::NodeRecovery>() {
-  return "stay_down (on_loss says what happens when the machine is lost)";
-}
 
 }  // namespace dms
 

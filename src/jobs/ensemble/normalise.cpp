@@ -46,8 +46,8 @@ constexpr std::string_view kGpuKeys[] = {"index", "vendor", "pci_address", "mode
 constexpr std::string_view kVolumeKeys[] = {"type",    "mount_destination",  "mountpoint", "read_only", "name",
                                             "servers", "client_private_key", "client_pem", "client_ca", "src"};
 constexpr std::string_view kKeyKeys[] = {"type", "file", "dest"};
-constexpr std::string_view kNodeKeys[] = {"allocations", "location",   "peer",   "lease",
-                                          "on_loss",     "redundancy", "~ports", "~failure_recovery"};
+constexpr std::string_view kNodeKeys[] = {"allocations", "location",         "peer",  "lease", "on_loss",
+                                          "redundancy",  "failure_recovery", "~ports"};
 constexpr std::string_view kPortKeys[] = {"public", "private", "allocation"};
 constexpr std::string_view kLocationKeys[] = {"accept", "reject"};
 constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "~asn", "~isp"};

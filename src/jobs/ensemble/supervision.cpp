@@ -48,7 +48,9 @@ class Translation {
     for (const auto& [name, node] : ensemble_.nodes) {
       TRY(Spec group, group_of(name, node));
       if (group.children.empty()) continue;
-      root.children.push_back(node.redundancy > 0 ? with_standbys(name, node, std::move(group)) : std::move(group));
+      root.children.push_back(node.failure_recovery == NodeRecovery::redeploy
+                                  ? with_recovery(name, node, with_standbys(name, node, std::move(group)))
+                                  : with_standbys(name, node, with_recovery(name, node, std::move(group))));
     }
     return root;
   }
@@ -112,11 +114,19 @@ class Translation {
     return order;
   }
 
-  static Spec with_standbys(const std::string& name, const Node& node, Spec group) {
+  static Spec with_standbys(const std::string& name, const Node& node, Spec below) {
+    if (node.redundancy == 0) return below;
     Spec made{.id = "standbys:" + name, .supervisor = flags_of(Strategy::one_for_one)};
     made.supervisor->intensity = node.redundancy;
     made.supervisor->pauses = {};
-    made.children.push_back(std::move(group));
+    made.children.push_back(std::move(below));
+    return made;
+  }
+
+  static Spec with_recovery(const std::string& name, const Node& node, Spec below) {
+    if (node.failure_recovery == NodeRecovery::stay_down) return below;
+    Spec made{.id = fmt::format("{}{}", kRecovery, name), .supervisor = flags_of(Strategy::one_for_one)};
+    made.children.push_back(std::move(below));
     return made;
   }
 
@@ -124,7 +134,12 @@ class Translation {
     Spec group{.id = "node:" + name, .supervisor = flags_of(Strategy::one_for_one)};
     const Allocation* first = nullptr;
     const std::vector<std::string> order = ordered(node);
-    const bool gives_up = node.redundancy > 0 && std::ranges::all_of(order, [&](const std::string& each) {
+    const bool recovers = node.failure_recovery != NodeRecovery::stay_down;
+    if (const auto named =
+            std::ranges::find_if(node.allocations, [&](const auto& each) { return named_.contains(each); });
+        recovers && named != node.allocations.end())
+      return wrong("nodes.{}.failure_recovery: supervisor has a strategy for {}; remove one of the two", name, *named);
+    const bool gives_up = (recovers || node.redundancy > 0) && std::ranges::all_of(order, [&](const std::string& each) {
                             return ensemble_.allocations.at(each).failure_recovery == AllocationRecovery::stay_down;
                           });
     if (gives_up) {
@@ -142,7 +157,8 @@ class Translation {
         return wrong("{}: another allocation of node {} has {}; write the same, or a supervisor for them", at, name,
                      to_string(first->failure_recovery));
       }
-      group.children.push_back(worker(each, stays_down && !gives_up));
+      group.children.push_back(worker(each, stays_down && !gives_up && !recovers));
+      group.children.back().escalates = stays_down && recovers && !gives_up;
     }
     return group;
   }
@@ -167,7 +183,9 @@ void collect_paths(const Spec& spec, const std::string& path, std::map<std::stri
 bool is_supervised(const Ensemble& ensemble) {
   const auto recovers = [](const auto& pair) { return pair.second.failure_recovery != AllocationRecovery::stay_down; };
   return ensemble.supervisor != Supervisor{} || std::ranges::any_of(ensemble.allocations, recovers) ||
-         std::ranges::any_of(ensemble.nodes, [](const auto& pair) { return pair.second.redundancy > 0; });
+         std::ranges::any_of(ensemble.nodes, [](const auto& pair) {
+           return pair.second.redundancy > 0 || pair.second.failure_recovery != NodeRecovery::stay_down;
+         });
 }
 
 Result<supervision::Spec> supervision_of(const Ensemble& ensemble) {

@@ -17,10 +17,15 @@
 //  7. A node with `redundancy` has a supervisor of its own above `node:<name>`, `standbys:<name>`, which starts that
 //     anew as often as there are standbys, within an hour. If all allocations of the node stay down, `node:<name>`
 //     gives up at the first failure of one of them.
+//  8. A node with failure_recovery has `recovery:<name>` above `node:<name>`, by the rules of (5). What `node:<name>`
+//     gives up on is the failure of the node, and so is the failure of an allocation that stays down, which is no
+//     temporary child then: it is started again with the node, and with others by their strategy. With `redundancy` as
+//     well, `standbys:<name>` is above `recovery:<name>` for restart, so that a standby takes over what restarts do not
+//     mend; for redeploy it is between the two, so that the first failures do not wait.
 //
 // Failure: Errc::invalid_argument, naming the member: an allocation that the tree names twice, or whose
 // failure_recovery disagrees with its supervisor or its node; one that the tree names before another one of the tree
-// that it depends on.
+// that it depends on; one that the tree names of a node with failure_recovery.
 //
 // Threads: pure. Cost: linear in the ensemble, quadratic in the allocations of a node.
 #pragma once
@@ -32,6 +37,9 @@ namespace dms::jobs {
 
 /// Between the restarts of what fails again and again.
 inline constexpr supervision::Pauses kPauses{.first = 10s, .most = 5min, .healthy = 10min};
+
+/// Before the name of a node: the id of the supervisor that its failure_recovery asks for.
+inline constexpr std::string_view kRecovery = "recovery:";
 
 /// Whether it asks for any: a tree, a failure_recovery other than stay_down, or redundancy.
 bool is_supervised(const Ensemble& ensemble);

@@ -127,5 +127,53 @@ TEST(SupervisionTest, ANodeWithStandbysIsStartedAnewAsOftenAsItHasThem) {
             "node:n one_for_all(a temporary, b permanent, c temporary)))");
 }
 
+TEST(SupervisionTest, ANodeThatRecoversHasASupervisorAboveThatOfItsAllocations) {
+  Ensemble ensemble = supervised();
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::restart;
+  EXPECT_TRUE(is_supervised(ensemble));
+  const std::string all_stay_down =
+      "one_for_one(node:m one_for_one(t temporary), recovery:n one_for_one("
+      "node:n one_for_one(a permanent, b permanent, c permanent)))";
+  EXPECT_EQ(shape(ensemble), all_stay_down);
+  const auto recovery = [&] { return supervision_of(ensemble)->children.at(1); };
+  EXPECT_EQ(recovery().supervisor->intensity, 10U);
+  EXPECT_EQ(recovery().supervisor->pauses, kPauses);
+  EXPECT_EQ(recovery().children.at(0).supervisor->intensity, 0U) << "it gives up at the first failure";
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::redeploy;
+  EXPECT_EQ(shape(ensemble), all_stay_down);
+}
+
+TEST(SupervisionTest, WhatStaysDownOnANodeThatRecoversIsAFailureOfTheNode) {
+  Ensemble ensemble = supervised();
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::restart;
+  ensemble.allocations["b"].failure_recovery = AllocationRecovery::one_for_all;
+  EXPECT_EQ(shape(ensemble),
+            "one_for_one(node:m one_for_one(t temporary), recovery:n one_for_one("
+            "node:n one_for_all(a permanent, b permanent, c permanent)))");
+  const Spec group = supervision_of(ensemble)->children.at(1).children.at(0);
+  EXPECT_EQ(group.supervisor->intensity, 10U);
+  EXPECT_TRUE(group.children.at(0).escalates);
+  EXPECT_FALSE(group.children.at(1).escalates);
+  EXPECT_TRUE(group.children.at(2).escalates);
+}
+
+TEST(SupervisionTest, AStandbyIsForWhatRestartsDoNotMendAndForTheFirstRedeployments) {
+  Ensemble ensemble = supervised();
+  ensemble.nodes["n"].redundancy = 1;
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::restart;
+  EXPECT_THAT(shape(ensemble), HasSubstr("standbys:n one_for_one(recovery:n one_for_one(node:n one_for_one("));
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::redeploy;
+  EXPECT_THAT(shape(ensemble), HasSubstr("recovery:n one_for_one(standbys:n one_for_one(node:n one_for_one("));
+}
+
+TEST(SupervisionTest, ANodeWithAllocationsOfTheWrittenTreeDoesNotRecover) {
+  Ensemble ensemble = supervised();
+  ensemble.supervisor.allocations = {"b"};
+  ensemble.nodes["m"].failure_recovery = NodeRecovery::restart;
+  EXPECT_TRUE(supervision_of(ensemble)) << "the tree names nothing of it";
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::redeploy;
+  EXPECT_THAT(shape(ensemble), HasSubstr("nodes.n.failure_recovery: supervisor has a strategy for b"));
+}
+
 }  // namespace
 }  // namespace dms::jobs

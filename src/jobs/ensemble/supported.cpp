@@ -149,6 +149,20 @@ void check_places(const Check& at, std::string_view list, const std::vector<capa
   }
 }
 
+/// Why its failure_recovery cannot act; empty if it can, or if it asks for nothing.
+std::string why_not_recovered(const Node& node) {
+  if (node.failure_recovery == NodeRecovery::stay_down) return {};
+  if (node.allocations.empty()) return "without effect: the node has no allocation; remove it";
+  if (node.on_loss == OnLoss::fail)
+    return fmt::format(
+        "on_loss is fail, so that nothing is started again where the machine is lost, and {} starts it again; write "
+        "exclusive or fast, or remove one of the two",
+        to_string(node.failure_recovery));
+  if (node.failure_recovery == NodeRecovery::redeploy && !node.peer.empty())
+    return "redeploy is for another machine, and peer names the only one of the node; write restart, or remove peer";
+  return {};
+}
+
 void check_node(const Check& at, const Node& node) {
   check_places(at / "location", "accept", node.location.accept);
   check_places(at / "location", "reject", node.location.reject);
@@ -161,9 +175,7 @@ void check_node(const Check& at, const Node& node) {
                         Node::kShortestLease / 1s, Node::kLongestLease / 1h, Node::kUsualShortestLease / 1s,
                         Node::kUsualLongestLease / 1h));
   at.refuse(!node.ports.empty(), "ports", kNoPorts);
-  at.refuse(node.failure_recovery != NodeRecovery::stay_down, "failure_recovery",
-            "only stay_down is available yet; on_loss (exclusive, fast or fail) says what happens when the machine is "
-            "lost");
+  if (const std::string why = why_not_recovered(node); !why.empty()) at.refuse(true, "failure_recovery", why);
 }
 
 /// Why the node has no standbys; empty if it has.

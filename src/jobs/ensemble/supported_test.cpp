@@ -161,6 +161,27 @@ TEST(Supported, SupervisionIsAcceptedUnlessItContradictsItself) {
       << refused.error().message();
 }
 
+TEST(Supported, ANodeIsStartedAgainUnlessThatContradictsIt) {
+  const auto asked = [](NodeRecovery recovery, const std::function<void(Node&)>& change) {
+    Ensemble ensemble = plain();
+    ensemble.nodes["m"].failure_recovery = recovery;
+    change(ensemble.nodes["m"]);
+    const auto checked = check_supported(ensemble);
+    return checked ? std::string("accepted") : std::string(checked.error().message());
+  };
+  using testing::HasSubstr;
+  using testing::StartsWith;
+  const auto pin = [](Node& node) { node.peer = "p"; };
+  EXPECT_EQ(asked(NodeRecovery::restart, [](Node&) {}), "accepted");
+  EXPECT_EQ(asked(NodeRecovery::redeploy, [](Node&) {}), "accepted");
+  EXPECT_EQ(asked(NodeRecovery::restart, pin), "accepted");
+  EXPECT_THAT(asked(NodeRecovery::redeploy, pin), StartsWith("nodes.m.failure_recovery: redeploy is for another"));
+  EXPECT_THAT(asked(NodeRecovery::redeploy, pin), HasSubstr("write restart, or remove peer"));
+  for (const NodeRecovery recovery : {NodeRecovery::restart, NodeRecovery::redeploy})
+    EXPECT_THAT(asked(recovery, [](Node& node) { node.on_loss = OnLoss::fail; }),
+                StartsWith("nodes.m.failure_recovery: on_loss is fail"));
+}
+
 TEST(Supported, StandbysAreForServicesThatAnotherMachineMayHave) {
   const auto asked = [](const std::function<void(Ensemble&)>& change) {
     Ensemble ensemble = plain();

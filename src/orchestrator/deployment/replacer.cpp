@@ -6,6 +6,7 @@
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/deployment/update.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -74,13 +75,19 @@ Placed Replacer::neighbours(const DeploymentRecord& record, const jobs::Ensemble
 }
 
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
-                                          std::set<std::string> moving) {
+                                          std::set<std::string> moving, std::string only, std::string avoided) {
   const Mutex::Lock lock = co_await bidding_.lock();
   CO_TRY(const std::unique_ptr<Auction> auction, open_auction());
+  if (!avoided.empty())
+    auction->explain_exclusions([this, &avoided](const std::string& peer) {
+      if (peer == avoided) return std::string("the node has failed there, and is to be redeployed on another machine");
+      return why_occupied(parts_.record.get(), peer);
+    });
   std::set<std::string> pinned;
-  const auto excluded = [this, &wanted, &pinned, &moving] {
+  const auto excluded = [this, &wanted, &pinned, &moving, &avoided] {
     std::set<std::string> peers = occupied(record_without(moving), wanted);
     peers.merge(backoff_.excluded(parts_.now(), pinned));
+    if (!avoided.empty()) peers.insert(avoided);
     return peers;
   };
   const Auction::Peers ask = excluded;
@@ -93,7 +100,10 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
     jobs::Ensemble part = part_of(record_without(moving), wanted);
     auction->join(neighbours(record_without(moving), part));
     pinned.clear();
-    for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
+    for (auto& [name, node] : part.nodes) {
+      if (!only.empty()) node.peer = only;
+      pinned.insert(node.peer);
+    }
     // One round, and what the requests after it may take.
     const SteadyTime until = deadline.value_or(parts_.now() + kBidRound + 1s);
     Task<Result<Candidate>> running = auction->run(std::move(part), until, ask);
@@ -179,7 +189,7 @@ Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
 
 Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
   std::set<std::string> nothing;
-  Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
+  Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing), {}, {});
   Result<Candidate> candidate = co_await std::move(bidding);
   shortage_.clear();
   if (!candidate) co_return std::unexpected(candidate.error());
@@ -338,8 +348,7 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     Task<Result<void>> moving = move_node(node, wanted);
     co_return co_await std::move(moving);
   }
-  std::set<std::string> nothing;
-  Task<Result<Candidate>> bidding = auction(wanted, std::nullopt, std::move(nothing));
+  Task<Result<Candidate>> bidding = find_machine(node, wanted);
   Result<Candidate> candidate = co_await std::move(bidding);
   if (candidate) {
     Task<Result<void>> committing = commit(node, wanted, std::move(*candidate), parts_.now() + 1min);
@@ -358,6 +367,26 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     co_return co_await std::move(moving);
   }
   co_return std::unexpected(candidate.error());
+}
+
+Task<Result<Candidate>> Replacer::find_machine(std::string node, Unplaced wanted) {
+  const std::optional<NodeRestart> restart = restart_of(parts_.record.get(), node);
+  const bool is_open = parts_.node(node) == nullptr && !is_pinned(parts_.record.get(), node);
+  if (restart && is_open && !restart->machine.empty() && !is_barred(parts_.record.get(), restart->machine)) {
+    std::set<std::string> nothing;
+    std::string only = restart->elsewhere ? "" : restart->machine;
+    std::string avoided = restart->elsewhere ? restart->machine : "";
+    Task<Result<Candidate>> preferring =
+        auction(wanted, std::nullopt, std::move(nothing), std::move(only), std::move(avoided));
+    Result<Candidate> candidate = co_await std::move(preferring);
+    if (candidate || !candidate.error().is(Errc::deadline_exceeded)) co_return candidate;
+    log::info("orchestrator", "{}: node {}: {} {}", parts_.id(), node,
+              restart->elsewhere ? "no other machine takes it, and it may be started again on" : "it leaves",
+              restart->machine);
+  }
+  std::set<std::string> nothing;
+  Task<Result<Candidate>> bidding = auction(std::move(wanted), std::nullopt, std::move(nothing), {}, {});
+  co_return co_await std::move(bidding);
 }
 
 Task<Result<void>> Replacer::use_standby(std::string node, bool lost) {
@@ -380,7 +409,7 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
   moving.insert(node);
   Unplaced whole = unplaced(record_without(moving));
   std::erase_if(whole, [&](const auto& pair) { return pair.first != node; });
-  Task<Result<Candidate>> bidding = auction(whole, std::nullopt, std::move(moving));
+  Task<Result<Candidate>> bidding = auction(whole, std::nullopt, std::move(moving), {}, {});
   Result<Candidate> candidate = co_await std::move(bidding);
   if (!candidate && candidate.error().is(Errc::deadline_exceeded) && lost)
     co_return fail(candidate.error(),

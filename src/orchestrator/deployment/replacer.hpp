@@ -35,6 +35,10 @@
 //     supervision starts again gets it if no other machine takes the node.
 //  8. Edges of a node that is sought hold to the machines of the nodes that have one, and of standbys (auction.hpp, 4);
 //     those to a lost machine are measured when that is replaced.
+//  9. A node that its failure_recovery starts again (trees.hpp, 7) has a round of bids before that of (1): with restart,
+//     the machine that it was on is asked alone; with redeploy, all others. Only if none of these bids, any machine may
+//     take it, for redeploy the one that it has failed on as well: work that waits for a machine that does not exist
+//     would help nobody. With `peer` there is one machine, and one round.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -118,7 +122,11 @@ class Replacer {
   /// What the auction says of these nodes is kept as the reasons of their choice.
   void keep_choice(Auction& auction, std::set<std::string> nodes);
   /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.
-  Task<Result<Candidate>> auction(Unplaced wanted, std::optional<SteadyTime> deadline, std::set<std::string> moving);
+  /// `only`: the machine that is asked; `avoided`: one that is not; or empty.
+  Task<Result<Candidate>> auction(Unplaced wanted, std::optional<SteadyTime> deadline, std::set<std::string> moving,
+                                  std::string only, std::string avoided);
+  /// For one node, see (9).
+  Task<Result<Candidate>> find_machine(std::string node, Unplaced wanted);
   /// What is superseded on machines that have not failed lately, by its number, and whether it is over.
   using Releases = std::set<std::pair<std::uint64_t, bool>>;
   [[nodiscard]] Releases awaited() const;

@@ -173,6 +173,7 @@ void use_standbys(DeploymentRecord& record) {
     if (record.ensemble.nodes.at(node).redundancy == 0 || record.manifest.nodes.contains(node)) continue;
     const auto restarts = [&](const std::string& name) { return is_being_restarted(record, name); };
     if (std::ranges::any_of(names, restarts)) continue;
+    if (const auto restart = restart_of(record, node); restart && !restart->elsewhere) continue;
     for (const std::string& name : names) excuse_loss(record, name);
     (void)stand_in(record, node);
   }

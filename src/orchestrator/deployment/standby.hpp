@@ -11,7 +11,8 @@
 //     machine is no failure of the work: with no standby ready, the node is placed anew as on_loss says (replacer.hpp).
 //  3. Work that its supervisor starts again is no loss: it is placed as without standbys, and a standby is used if no
 //     other machine takes it (replacer.hpp). A supervisor that is started anew after it has given up is one: the node
-//     has failed for good where it was, and a ready standby gets it (jobs/ensemble/supervision.hpp, 7).
+//     has failed for good where it was, and a ready standby gets it (jobs/ensemble/supervision.hpp, 7). So is a node
+//     that is redeployed, while one that is restarted (its failure_recovery) is work that is started again.
 //  4. Standbys exist while the deployment runs. One that is not wanted any more, or has lost what it had, is
 //     superseded: nothing of it can run.
 //

@@ -145,6 +145,27 @@ TEST_F(StandbyTest, WorkThatIsStartedAgainLeavesItTheStandby) {
   EXPECT_TRUE(is_taken_over());
 }
 
+TEST_F(StandbyTest, ANodeThatIsRedeployedGetsItWithoutAPause) {
+  record.ensemble.nodes.at("right").failure_recovery = jobs::NodeRecovery::redeploy;
+  change();
+  stand_by();
+  fail();
+  EXPECT_TRUE(is_taken_over());
+  EXPECT_TRUE(may_start(record, "job"));
+}
+
+TEST_F(StandbyTest, ANodeThatIsRestartedLeavesItTheStandby) {
+  record.ensemble.nodes.at("right").failure_recovery = jobs::NodeRecovery::restart;
+  change();
+  stand_by();
+  fail();
+  EXPECT_TRUE(unplaced(record).empty()) << "it waits for its pause";
+  change(10s);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"job"}}}));
+  EXPECT_TRUE(stand_in(record, "right")) << "as no other machine takes it";
+  EXPECT_TRUE(is_taken_over());
+}
+
 TEST_F(StandbyTest, OneThatIsNotWantedIsReleasedAndHoldsUpNothing) {
   const auto is_dropped = [&](const std::function<void()>& cause) {
     record.superseded.clear();
@@ -193,11 +214,13 @@ TEST_F(StandbyTest, ItIsReadAsItIsStoredAndShown) {
 
 struct StandbyDeploymentTest : LossTest {
   /// A service on the first provider, for which the other one stands by.
-  void run_with_standby(AllocationRecovery recovery = AllocationRecovery::stay_down) {
+  void run_with_standby(AllocationRecovery recovery = AllocationRecovery::stay_down,
+                        jobs::NodeRecovery of_node = jobs::NodeRecovery::stay_down) {
     other.bids = false;
     DeploymentRecord made = record();
     made.ensemble.nodes.at("node").peer.clear();
     made.ensemble.nodes.at("node").redundancy = 1;
+    made.ensemble.nodes.at("node").failure_recovery = of_node;
     made.ensemble.allocations.at("task").type = jobs::AllocationType::service;
     made.ensemble.allocations.at("task").failure_recovery = recovery;
     provider.features = other.features = {"lease"};
@@ -311,6 +334,27 @@ TEST_F(StandbyDeploymentTest, WorkThatIsStartedAgainGetsTheStandbyOnlyIfNoOtherM
   crash();
   EXPECT_TRUE(until([&] { return is_taken_over(); }, 5min));
   EXPECT_EQ(allocations(), 1);
+}
+
+TEST_F(StandbyDeploymentTest, ANodeThatIsRedeployedIsStartedOnTheStandby) {
+  run_with_standby(AllocationRecovery::stay_down, jobs::NodeRecovery::redeploy);
+  crash();
+  ASSERT_TRUE(until([&] { return is_taken_over(); }));
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_EQ(starts(other), 1);
+  EXPECT_TRUE(stands_by(provider)) << deployment->trouble();
+}
+
+TEST_F(StandbyDeploymentTest, ANodeThatRestartsDoNotMendIsStartedOnTheStandby) {
+  run_with_standby(AllocationRecovery::stay_down, jobs::NodeRecovery::restart);
+  for (std::uint32_t times = 1; times <= 10; ++times) {
+    crash();
+    ASSERT_TRUE(until([&] { return provider.runs_now() && task().restarts == times; }, 10min)) << times;
+    EXPECT_EQ(starts(other), 0);
+  }
+  crash();
+  EXPECT_TRUE(until([&] { return is_taken_over(); }));
+  EXPECT_EQ(starts(other), 1);
 }
 
 TEST_F(StandbyDeploymentTest, AShutdownReleasesIt) {

@@ -7,6 +7,7 @@ namespace {
 
 using namespace protocol;
 using jobs::AllocationRecovery;
+using jobs::NodeRecovery;
 using Log = std::vector<std::string>;
 
 const Log kAllInOrder = {"start a", "start b", "start c"};
@@ -38,6 +39,27 @@ struct SupervisedTest : DeploymentTest {
     EXPECT_EQ(provider.log, kAllInOrder);
     provider.log.clear();
   }
+  /// On either machine; the first one has it.
+  void deploy_anywhere(NodeRecovery recovery, AllocationRecovery each = AllocationRecovery::stay_down) {
+    DeploymentRecord made = three(each);
+    made.ensemble.nodes.at("node").peer.clear();
+    made.ensemble.nodes.at("node").failure_recovery = recovery;
+    other.features = {"lease"};
+    other.bids = false;
+    deploy(std::move(made));
+    other.bids = true;
+  }
+  /// After that many restarts of all.
+  bool all_run_on(ScriptedProvider& machine, std::uint32_t times) {
+    const auto runs_there = [&](const char* name) {
+      return machine.runs_now(name) && task(name).status == AllocationStatus::running &&
+             task(name).handle.address.host == machine.peer();
+    };
+    const auto all = [&] {
+      return runs_there("a") && runs_there("b") && runs_there("c") && task("c").restarts == times;
+    };
+    return until(all, 10min);
+  }
   bool runs(const std::string& name) {
     return task(name).status == AllocationStatus::running && provider.runs_now(name);
   }
@@ -56,6 +78,38 @@ struct SupervisedTest : DeploymentTest {
       const std::uint32_t before = task(name).restarts;
       crash(name);
       ASSERT_TRUE(until([&] { return runs(name) && task(name).restarts == before + 1; }, 10min)) << i;
+    }
+  }
+  /// A failure of b, by which all is started again.
+  void die_at_each_write(AllocationRecovery each, NodeRecovery of_node) {
+    bool died = true;
+    for (std::size_t n = 1; died; ++n) {
+      ASSERT_LT(n, 100u);
+      DeploymentRecord made = three(each);
+      made.ensemble.nodes.at("node").failure_recovery = of_node;
+      deploy(std::move(made));
+      records.saves = records.refused = 0;
+      records.refuse_from = n;
+      provider.end("b", AllocationStatus::failed, 1);
+      (void)notify("b");
+      const auto recovered = [&] { return all_run() && task("c").restarts == 1; };
+      (void)until([&] { return records.refused > 0 || recovered(); });
+      died = records.refused > 0;
+      if (died) {
+        kill();
+        w.settle(5s);
+        restart();
+      }
+      records.refuse_from.reset();
+      ASSERT_TRUE(until(recovered, 5min)) << "write " << n;
+      EXPECT_EQ(provider.log, kAllAgain) << "write " << n;
+      EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1})) << "write " << n;
+      ASSERT_TRUE(w.run(a, deployment->shutdown()));
+      ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+      w.run(a, deployment->close());
+      deployment.reset();
+      ASSERT_TRUE(w.run(a, records.erase("d1")));
+      std::filesystem::remove_all(folder / "deployments");
     }
   }
 };
@@ -292,33 +346,126 @@ TEST_F(SupervisedTest, APauseAndTheCountsOutliveTheDaemon) {
 }
 
 TEST_F(SupervisedTest, AtWhicheverWriteItIsKilledEachIsStoppedAndStartedOnceInOrder) {
-  bool died = true;
-  for (std::size_t n = 1; died; ++n) {
-    ASSERT_LT(n, 100u);
-    deploy(three(AllocationRecovery::one_for_all));
-    records.saves = records.refused = 0;
-    records.refuse_from = n;
-    provider.end("b", AllocationStatus::failed, 1);
-    (void)notify("b");
-    const auto recovered = [&] { return all_run() && task("c").restarts == 1; };
-    (void)until([&] { return records.refused > 0 || recovered(); });
-    died = records.refused > 0;
-    if (died) {
-      kill();
-      w.settle(5s);
-      restart();
-    }
-    records.refuse_from.reset();
-    ASSERT_TRUE(until(recovered, 5min)) << "write " << n;
-    EXPECT_EQ(provider.log, kAllAgain) << "write " << n;
-    EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1})) << "write " << n;
-    ASSERT_TRUE(w.run(a, deployment->shutdown()));
-    ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
-    w.run(a, deployment->close());
-    deployment.reset();
-    ASSERT_TRUE(w.run(a, records.erase("d1")));
-    std::filesystem::remove_all(folder / "deployments");
+  die_at_each_write(AllocationRecovery::one_for_all, NodeRecovery::stay_down);
+}
+
+TEST_F(SupervisedTest, AtWhicheverWriteItIsKilledANodeIsStoppedAndStartedOnceInOrder) {
+  die_at_each_write(AllocationRecovery::stay_down, NodeRecovery::restart);
+}
+
+TEST_F(SupervisedTest, ANodeThatIsRestartedIsStoppedAndStartedInOrderOnItsMachine) {
+  deploy_anywhere(NodeRecovery::restart);
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("b").strategy, "restart of its node");
+  for (std::uint32_t times = 1; times <= 3; ++times) {
+    provider.log.clear();
+    crash("b");
+    ASSERT_TRUE(all_run_on(provider, times)) << deployment->record().error;
+    EXPECT_EQ(provider.log, kAllAgain);
+    EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{times, times, times}));
   }
+  EXPECT_EQ(other.log, Log{});
+}
+
+TEST_F(SupervisedTest, ANodeThatIsRestartedLeavesAMachineThatDoesNotBid) {
+  deploy_anywhere(NodeRecovery::restart);
+  provider.bids = false;
+  crash("b");
+  ASSERT_TRUE(all_run_on(other, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(other.log, kAllInOrder);
+}
+
+TEST_F(SupervisedTest, ANodeThatIsRedeployedLeavesTheMachineThatItHasFailedOn) {
+  deploy_anywhere(NodeRecovery::redeploy);
+  crash("b");
+  ASSERT_TRUE(all_run_on(other, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(other.log, kAllInOrder);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("b").moves, 1u);
+  other.end("b", AllocationStatus::failed, 1);
+  (void)w.run(c, other.notify("b"));
+  EXPECT_TRUE(all_run_on(provider, 2)) << deployment->record().error;
+}
+
+TEST_F(SupervisedTest, ANodeThatIsRedeployedStaysWhereNoOtherMachineTakesIt) {
+  deploy_anywhere(NodeRecovery::redeploy);
+  other.bids = false;
+  crash("b");
+  ASSERT_TRUE(all_run_on(provider, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, kAllAgain);
+}
+
+TEST_F(SupervisedTest, WhereANodeHasFailedOutlivesTheDaemon) {
+  deploy_anywhere(NodeRecovery::redeploy);
+  crash("b");
+  ASSERT_TRUE(until([&] { return provider.log == Log{"stop c", "stop a"}; }));
+  kill();
+  w.settle(5s);
+  restart();
+  ASSERT_TRUE(all_run_on(other, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(other.log, kAllInOrder);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+}
+
+TEST_F(SupervisedTest, WhatItsAllocationsGiveUpOnIsAFailureOfTheNode) {
+  deploy_anywhere(NodeRecovery::restart, AllocationRecovery::one_for_one);
+  crash_and_recover("b", 10);
+  EXPECT_EQ(provider.log, Log(10, "start b"));
+  provider.log.clear();
+  crash("b");
+  ASSERT_TRUE(all_run_on(provider, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, kAllAgain);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 11, 1}));
+}
+
+TEST_F(SupervisedTest, ANodeThatFailsTooOftenEndsTheDeploymentWithTheReasons) {
+  deploy_anywhere(NodeRecovery::restart);
+  for (std::uint32_t times = 1; times <= 10; ++times) {
+    crash("b");
+    ASSERT_TRUE(all_run_on(provider, times)) << times;
+  }
+  crash("b");
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(deployment->record().error,
+            "supervision has given up: recovery:node: it needed more than 10 restarts within 3600s: "
+            "recovery:node/node:node: it needed more than 0 restarts within 3600s: "
+            "recovery:node/node:node/b: exit code 1");
+  EXPECT_EQ(other.log, Log{});
+}
+
+TEST_F(SupervisedTest, TheLossOfItsMachineIsNoFailureOfANode) {
+  deploy_anywhere(NodeRecovery::restart);
+  cut(b);
+  ASSERT_TRUE(all_run_on(other, 1)) << deployment->record().error;
+  const DeploymentRecord& made = deployment->record();
+  const Supervised recovery = actor_of(made, status_of(made), boot, a.lane().now()).supervision.children.at(0);
+  EXPECT_EQ(recovery.name, "recovery:node");
+  EXPECT_EQ(recovery.recent, 0u);
+  EXPECT_EQ(recovery.children.at(0).restarts, 0u);
+  cut(b, false);
+}
+
+TEST_F(SupervisedTest, AnUpdateOfWhatIsDoneAboutANodeStopsNothing) {
+  deploy(three(AllocationRecovery::stay_down));
+  const auto update = [&](NodeRecovery recovery) {
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.nodes.at("node").failure_recovery = recovery;
+    ASSERT_TRUE(w.run(a, deployment->update(std::move(ensemble))));
+    w.settle(1min);
+    EXPECT_EQ(provider.log, Log{});
+  };
+  update(NodeRecovery::restart);
+  crash("b");
+  ASSERT_TRUE(all_run_on(provider, 1)) << deployment->record().error;
+  EXPECT_EQ(provider.log, kAllAgain);
+  provider.log.clear();
+  update(NodeRecovery::stay_down);
+  crash("b");
+  w.settle(5min);
+  EXPECT_EQ(provider.log, Log{});
+  EXPECT_EQ(task("b").status, AllocationStatus::failed);
 }
 
 }  // namespace

@@ -79,11 +79,13 @@ struct TreeState {
   std::int64_t at_ns = 0;                              ///< an instant of the boot that the record names
   std::map<std::string, SupervisedState> supervisors;  ///< by their paths; that of the root is empty
   std::map<std::string, SupervisedState> allocations;  ///< by their names
+  json::StringMap machines;  ///< of each node with failure_recovery the one on which its work has last begun
   static constexpr auto json_fields() {
     using T = TreeState;
     return std::tuple(json::field("incarnations", &T::incarnations), json::field("over", &T::over, json::omit_empty),
                       json::field("at", &T::at_ns), json::field("supervisors", &T::supervisors),
-                      json::field("allocations", &T::allocations));
+                      json::field("allocations", &T::allocations),
+                      json::field("machines", &T::machines, json::omit_empty));
   }
 };
 

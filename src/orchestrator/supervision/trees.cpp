@@ -117,6 +117,38 @@ bool may_run_elsewhere(const DeploymentRecord& record, const std::string& name) 
   });
 }
 
+bool recovers(const jobs::Node& node) { return node.failure_recovery != jobs::NodeRecovery::stay_down; }
+
+/// Of which on_loss alone decides about losses, although their supervisors start them again.
+std::set<std::string> left_to_on_loss(const jobs::Ensemble& ensemble) {
+  std::set<std::string> names;
+  for (const auto& [id, node] : ensemble.nodes)
+    for (const std::string& name : node.allocations)
+      if (recovers(node) && ensemble.allocations.at(name).failure_recovery == jobs::AllocationRecovery::stay_down)
+        names.insert(name);
+  return names;
+}
+
+/// A machine that has refused a node, or on which nothing of it has begun, is none that it has had.
+void note_machines(DeploymentRecord& record) {
+  if (!record.tree) return;
+  json::StringMap& machines = record.tree->machines;
+  std::erase_if(machines, [&](const auto& noted) {
+    const auto node = record.ensemble.nodes.find(noted.first);
+    return node == record.ensemble.nodes.end() || !recovers(node->second);
+  });
+  for (const auto& [name, placed] : record.manifest.nodes) {
+    const auto node = record.ensemble.nodes.find(name);
+    if (node == record.ensemble.nodes.end() || !recovers(node->second)) continue;
+    const auto has_begun = [&, id = name](const std::string& allocation) {
+      const AllocationManifest* entry = find_entry(record, allocation);
+      return entry != nullptr && entry->node_id == id && is_placed(*entry) &&
+             entry->status != AllocationStatus::pending;
+    };
+    if (std::ranges::any_of(placed.allocations, has_begun)) machines[name] = placed.peer;
+  }
+}
+
 /// A worker of the tree. What the tree has no more is gone.
 struct Child {
   std::string path;
@@ -128,7 +160,11 @@ struct Child {
 class Round {
  public:
   Round(DeploymentRecord& record, const supervision::Spec& spec, Duration away, SteadyTime now)
-      : record_(record), now_(now), paths_(jobs::supervised_paths(spec)), tree_(open(spec, away)) {}
+      : record_(record),
+        now_(now),
+        paths_(jobs::supervised_paths(spec)),
+        left_to_on_loss_(left_to_on_loss(record.ensemble)),
+        tree_(open(spec, away)) {}
 
   void run() {
     (void)tree_.timer(now_);
@@ -270,7 +306,8 @@ class Round {
 
   bool runs(const std::string& name, const Child& child, AllocationManifest& entry, SupervisedState& state) {
     if (is_final(entry.status)) return ends(child, entry);
-    const bool told = record_.status == DeploymentStatus::running && child.restart != supervision::Restart::temporary;
+    const bool is_left_alone = child.restart == supervision::Restart::temporary || left_to_on_loss_.contains(name);
+    const bool told = record_.status == DeploymentStatus::running && !is_left_alone;
     if (entry.status == AllocationStatus::pending) {
       if (state.awaits) return false;
       if (!told) {
@@ -310,6 +347,7 @@ class Round {
   DeploymentRecord& record_;
   SteadyTime now_;
   std::map<std::string, std::string> paths_;
+  std::set<std::string> left_to_on_loss_;
   supervision::Tree tree_;
 };
 
@@ -361,7 +399,9 @@ void supervise(DeploymentRecord& record, const std::string& boot, SteadyTime now
   if (!jobs::is_supervised(record.ensemble)) return record.tree.reset();
   const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
   if (!spec) return record.tree.reset();  // accepted by no version of this program
+  note_machines(record);
   Round(record, *spec, age_of_tree(record, boot, now), now).run();
+  note_machines(record);  // a tree that has just begun
 }
 
 void note_change(DeploymentRecord& record, const std::string& name) {
@@ -387,6 +427,26 @@ void excuse_loss(DeploymentRecord& record, const std::string& name) {
   if (found != record.tree->allocations.end() && phase_of(found->second) == Phase::running) found->second.awaits = true;
 }
 
+std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std::string& name) {
+  const auto node = record.ensemble.nodes.find(name);
+  if (!record.tree || node == record.ensemble.nodes.end() || !recovers(node->second)) return std::nullopt;
+  const std::string below = fmt::format("{}{}{}", jobs::kRecovery, name, supervision::kPathSeparator);
+  const bool is_started_again = std::ranges::any_of(record.tree->supervisors, [&](const auto& pair) {
+    const auto& [path, state] = pair;
+    const std::size_t at = path.find(below);
+    const bool is_below =
+        at == 0 || (at != std::string::npos && path.at(at - 1) == supervision::kPathSeparator.front());
+    const bool is_next = phase_of(state) == Phase::waiting || phase_of(state) == Phase::starting;
+    return is_below && is_next && state.attempt == static_cast<int>(supervision::Attempt::restart);
+  });
+  if (!is_started_again) return std::nullopt;
+  NodeRestart restart;
+  if (const auto machine = record.tree->machines.find(name); machine != record.tree->machines.end())
+    restart.machine = machine->second;
+  restart.elsewhere = node->second.failure_recovery == jobs::NodeRecovery::redeploy;
+  return restart;
+}
+
 bool is_held_back(const DeploymentRecord& record, const std::string& name) {
   const SupervisedState* state = find_state(record, name);
   if (state == nullptr) return false;
@@ -402,7 +462,8 @@ bool may_start(const DeploymentRecord& record, const std::string& name) {
 
 bool is_started_again(const DeploymentRecord& record, const std::string& name) {
   const SupervisedState* state = find_state(record, name);
-  return state != nullptr && !state->awaits && state->attempt == static_cast<int>(supervision::Attempt::restart);
+  if (state == nullptr || state->awaits) return false;
+  return state->starts > 1 || state->attempt == static_cast<int>(supervision::Attempt::restart);
 }
 
 bool is_being_restarted(const DeploymentRecord& record, const std::string& name) {
@@ -442,10 +503,13 @@ json::StringMap strategies_of(const jobs::Ensemble& ensemble) {
     for (const supervision::Spec& child : at.children)
       if (child.supervisor)
         self(self, child);
-      else if (child.restart != supervision::Restart::temporary && at.supervisor->intensity > 0)
+      else if (child.restart != supervision::Restart::temporary && !child.escalates && at.supervisor->intensity > 0)
         strategies[child.id] = to_string(at.supervisor->strategy);
   };
   collect(collect, *spec);
+  for (const auto& [id, node] : ensemble.nodes)
+    for (const std::string& name : node.allocations)
+      if (recovers(node)) strategies.emplace(name, fmt::format("{} of its node", to_string(node.failure_recovery)));
   return strategies;
 }
 

@@ -12,9 +12,9 @@
 //  3. What the tree is told: that a run has begun; its end, which is normal if it has completed, else abnormal, also of
 //     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, which
 //     has no pause if no failure precedes it; and a run that is unhealthy after kRestartsInPlace restarts in its place.
-//     A temporary child, stay_down, is not told as lost: on_loss alone decides about it, as without a tree. Nor is a
-//     node with `redundancy` that loses its machine: see standby.hpp. Before the deployment runs, a loss is part of the
-//     attempt to deploy.
+//     Work that stays down, temporary or on a node with failure_recovery, is not told as lost: on_loss alone decides
+//     about it, as without a tree. Nor is a node with `redundancy` that loses its machine: see standby.hpp. Before the
+//     deployment runs, a loss is part of the attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
 //     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
 //     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
@@ -24,6 +24,8 @@
 //  6. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
 //     what runs to another supervisor begins a new tree, whose children are taken as they are: what runs is up, what
 //     has failed is restarted.
+//  7. A node with failure_recovery that is started again (restart_of()) is placed as that says, from the moment that
+//     all of it is stopped until all of it is up: replacer.hpp, (9). The tree's state has the machine.
 //
 // Threads: supervise() and the questions: none; Trees: the deployment's lane. Cost: linear in the ensemble for each
 // change, and for each start in order.
@@ -53,6 +55,14 @@ void note_restart_in_place(DeploymentRecord& record, const std::string& allocati
 /// It has lost its machine, which is no failure of it.
 void excuse_loss(DeploymentRecord& record, const std::string& allocation);
 
+/// Of a node that its failure_recovery starts again.
+struct NodeRestart {
+  std::string machine;     ///< on which its work has last begun; empty if none is known
+  bool elsewhere = false;  ///< on another one: redeploy
+};
+/// Nothing of a node that is not started again now.
+[[nodiscard]] std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std::string& node);
+
 /// Whether the tree lets it have no machine now.
 [[nodiscard]] bool is_held_back(const DeploymentRecord& record, const std::string& allocation);
 /// Whether the tree lets it start now.
@@ -65,7 +75,7 @@ void excuse_loss(DeploymentRecord& record, const std::string& allocation);
 [[nodiscard]] std::uint64_t starts_of(const DeploymentRecord& record, const std::string& allocation);
 /// Why the tree has ended; empty if it has not.
 [[nodiscard]] std::string escalation_of(const DeploymentRecord& record);
-/// By which each allocation of the ensemble is restarted; without those that stay down.
+/// By which each allocation of the ensemble is restarted, alone or with its node; without those that stay down.
 [[nodiscard]] json::StringMap strategies_of(const jobs::Ensemble& ensemble);
 
 /// What time and providers have to do with it: pauses, and stops.

@@ -108,5 +108,107 @@ TEST_F(TreesTest, ItIsReadAsItIsStored) {
   EXPECT_EQ(starts_of(*read, "web"), 1u);
 }
 
+/// Both nodes recover; their allocations stay down.
+struct NodeRestartTest : PlacedRecordTest {
+  NodeRestartTest() {
+    for (auto& [name, entry] : record.manifest.allocations) record.starts[name] = entry.incarnation;
+  }
+  void begin(jobs::NodeRecovery recovery) {
+    for (auto& [name, node] : record.ensemble.nodes) node.failure_recovery = recovery;
+    look();
+  }
+  void look(Duration later = Duration(0)) {
+    now += later;
+    supervise(record, "boot", now);
+    record.boot_id = "boot";
+  }
+  void ends(const std::string& name, AllocationStatus status) {
+    entry(name).status = status;
+    entry(name).exit_code = 3;
+    look();
+  }
+  void place_on(const std::string& peer, const std::string& node) {
+    NodeManifest& placed = record.manifest.nodes[node];
+    placed.id = node;
+    placed.peer = peer;
+    placed.handle.address = {peer, "root"};
+    placed.allocations = record.ensemble.nodes.at(node).allocations;
+    for (const std::string& name : placed.allocations) {
+      entry(name).handle.address = {peer, name};
+      entry(name).incarnation = name + "-2";
+      entry(name).lease_ns = Duration(1min).count();
+    }
+    look();
+  }
+  std::string machine_of(const std::string& node) {
+    const std::optional<NodeRestart> restart = restart_of(record, node);
+    return restart ? restart->machine : "not started again";
+  }
+  SteadyTime now{1h};
+};
+
+TEST_F(NodeRestartTest, AllOfItIsStoppedAndThenStartedAgainOnTheMachineThatIsKnown) {
+  begin(jobs::NodeRecovery::restart);
+  EXPECT_EQ(strategies_of(record.ensemble).at("db"), "restart of its node");
+  ends("db", AllocationStatus::failed);
+  EXPECT_TRUE(is_held_back(record, "web")) << "it is to be stopped";
+  EXPECT_EQ(machine_of("left"), "not started again") << "not all of it is stopped";
+  ends("web", AllocationStatus::stopped);
+  EXPECT_EQ(machine_of("left"), "p-left");
+  EXPECT_FALSE(restart_of(record, "left")->elsewhere);
+  EXPECT_FALSE(record.manifest.nodes.contains("left"));
+  EXPECT_TRUE(unplaced(record).empty()) << "it waits for its pause";
+  look(10s);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"db", "web"}}}));
+  EXPECT_EQ(machine_of("right"), "not started again");
+  EXPECT_EQ(starts_of(record, "job"), 1u);
+}
+
+TEST_F(NodeRestartTest, AMachineCountsOnceSomethingHasBegunThere) {
+  begin(jobs::NodeRecovery::redeploy);
+  ends("db", AllocationStatus::failed);
+  ends("web", AllocationStatus::stopped);
+  look(10s);
+  EXPECT_TRUE(restart_of(record, "left")->elsewhere);
+  place_on("p-new", "left");
+  EXPECT_EQ(machine_of("left"), "p-left") << "it may refuse it";
+  entry("db").status = AllocationStatus::running;
+  look();
+  EXPECT_EQ(machine_of("left"), "p-new");
+  entry("web").status = AllocationStatus::running;
+  look();
+  EXPECT_EQ(machine_of("left"), "not started again") << "all of it is up";
+}
+
+TEST_F(NodeRestartTest, ALossIsNoFailureOfWhatStaysDown) {
+  begin(jobs::NodeRecovery::restart);
+  supersede_node(record, "left", false);
+  look();
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"db", "web"}}}));
+  EXPECT_EQ(machine_of("left"), "not started again");
+  EXPECT_EQ(starts_of(record, "db"), 1u);
+}
+
+TEST_F(NodeRestartTest, WhatStaysDownBesideWhatIsRestartedIsAFailureOfTheNode) {
+  record.ensemble.allocations.at("db").failure_recovery = jobs::AllocationRecovery::one_for_one;
+  begin(jobs::NodeRecovery::restart);
+  EXPECT_EQ(strategies_of(record.ensemble).at("db"), "one_for_one");
+  ends("web", AllocationStatus::failed);
+  EXPECT_TRUE(is_held_back(record, "db")) << "it is to be stopped";
+  ends("db", AllocationStatus::stopped);
+  EXPECT_EQ(machine_of("left"), "p-left");
+}
+
+TEST_F(NodeRestartTest, TheMachineIsReadAsItIsStored) {
+  begin(jobs::NodeRecovery::redeploy);
+  ends("job", AllocationStatus::failed);
+  const std::string text = json::encode(record);
+  Result<DeploymentRecord> read = read_record("d1", text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(json::encode(*read), text);
+  record = std::move(*read);
+  EXPECT_EQ(machine_of("right"), "p-right");
+}
+
 }  // namespace
 }  // namespace dms::orchestrator
