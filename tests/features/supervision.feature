@@ -94,6 +94,46 @@ Feature: Supervision
     When bob runs "nunet actor tree"
     Then the output does not mention "allocation"
 
+  Scenario: A node that is restarted is stopped and started as one, on the machine that it was on
+    When alice deploys
+      | deployment | allocation | script                    | type    | at | node recovery |
+      | pair       | a          | counts                    | service |    | restart       |
+      | pair       | b          | counts, then exits with 7 | service |    | restart       |
+    Then deployment "pair" is running
+    And the reason of "pair" mentions "restart of its node"
+    And "a" runs at bob
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When the gate of "b" is opened
+    Then "a" does not run
+    And "a" runs at bob
+    And "b" runs at bob
+    And "a" has been restarted once
+    And "b" has been restarted once
+    When alice runs "nunet actor tree"
+    Then the output mentions "    recovery:place: one_for_one, running, 1 of 10 restarts in 1 h"
+    And the output mentions "      node:place: one_for_one, running, gives up at the first failure, started again once"
+    When alice shuts "pair" down
+    Then nothing is left at bob and carol
+
+  Scenario: A node that is redeployed leaves the machine that it has failed on, also when the orchestrator is killed meanwhile
+    When alice deploys
+      | deployment | allocation | script                    | type    | at | node recovery |
+      | pair       | a          | counts                    | service |    | redeploy      |
+      | pair       | b          | counts, then exits with 7 | service |    | redeploy      |
+    Then deployment "pair" is running
+    And "a" runs at bob
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When the gate of "b" is opened
+    Then "a" does not run
+    When the daemon of alice is killed
+    And the daemon of alice is started and connected
+    Then "a" runs at carol
+    And "b" runs at carol
+    And "a" has been restarted once
+    And "b" has been restarted once
+    When alice shuts "pair" down
+    Then nothing is left at bob and carol
+
   Scenario: A standby starts what has failed for good, and another machine stands by then
     Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys

@@ -35,10 +35,10 @@
 //     supervision starts again gets it if no other machine takes the node.
 //  8. Edges of a node that is sought hold to the machines of the nodes that have one, and of standbys (auction.hpp, 4);
 //     those to a lost machine are measured when that is replaced.
-//  9. A node that its failure_recovery starts again (trees.hpp, 7) has a round of bids before that of (1): with restart,
-//     the machine that it was on is asked alone; with redeploy, all others. Only if none of these bids, any machine may
-//     take it, for redeploy the one that it has failed on as well: work that waits for a machine that does not exist
-//     would help nobody. With `peer` there is one machine, and one round.
+//  9. A node that its failure_recovery starts again (trees.hpp, 7) has a round of bids before that of (1): with
+//     restart, the machine that it was on is asked alone; with redeploy, all others. Only if none of these bids, any
+//     machine may take it, for redeploy the one that it has failed on as well: work that waits for a machine that does
+//     not exist would help nobody. With `peer` there is one machine, and one round.
 //
 // Threads: the deployment's lane.
 #pragma once

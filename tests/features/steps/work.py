@@ -97,7 +97,8 @@ def work_of(context, name):
 
 # --- deploying
 
-NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "lease", "on loss", "redundancy", "timeout")
+OF_NODE = {"lease": "lease", "on loss": "on_loss", "node recovery": "failure_recovery"}
+NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "redundancy", "timeout", *OF_NODE)
 
 
 def columns(row):
@@ -123,7 +124,7 @@ def ensembles_of(context):
     made = {}
     for row in context.table:
         ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
-        node = {"name": row.get("node") or row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
+        node = {"name": row.get("node") or row["at"] or "place"} | {key: row[name] for name, key in OF_NODE.items() if row.get(name)}
         if row.get("redundancy"):
             node["redundancy"] = int(row["redundancy"])
         ensemble.timeout = row.get("timeout") or ensemble.timeout
