@@ -146,7 +146,7 @@ struct AllocationState {
   std::uint32_t restarts = 0;       ///< runs after the first, since an update has changed it last
   std::uint32_t moves = 0;          ///< of these, the ones on another machine than the run before
   std::uint32_t changes = 0;        ///< updates that have changed it
-  std::int64_t unreachable_ns = 0;  ///< since its provider's last reply or ping, while it is suspected; 0: it answers
+  std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
   /// By which it is restarted when it fails: one_for_one, ..., or "restart of its node"; empty: it stays down.
   std::string strategy;

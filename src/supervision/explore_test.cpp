@@ -115,6 +115,15 @@ TEST(ExploreTest, PausesTimeLimitsAndSignificantChildren) {
   explore(tree_of(slow, {first, sub, last}), 8);
 }
 
+TEST(ExploreTest, ChildrenThatEscalate) {
+  Spec fatal = worker("y");
+  fatal.escalates = true;
+  for (const Strategy inner : {Strategy::one_for_one, Strategy::one_for_all, Strategy::rest_for_one})
+    explore(tree_of(flags_of(Strategy::one_for_one, 2),
+                    {worker("a"), supervisor("s", flags_of(inner, 2), {worker("x"), fatal, worker("z")})}),
+            8);
+}
+
 TEST(ExploreTest, NoChildIsStartedMoreOftenThanTheIntensityAllows) {
   // One supervisor, all within its period: one_for_one starts each child once, and once more for each restart.
   Checked start(
@@ -148,6 +157,7 @@ Spec any_child(const Flags& parent, const std::string& id, int depth) {
   Spec spec = worker(id, static_cast<Restart>(*rc::gen::inRange(0, 3)));
   spec.significant =
       parent.auto_shutdown != AutoShutdown::never && spec.restart != Restart::permanent && *rc::gen::arbitrary<bool>();
+  spec.escalates = spec.restart != Restart::temporary && *rc::gen::inRange(0, 4) == 0;
   const int shutdown = *rc::gen::inRange(0, 4);
   if (shutdown == 0) spec.shutdown = Shutdown::brutal_kill();
   if (shutdown == 1) spec.shutdown = Shutdown::after(2s);
