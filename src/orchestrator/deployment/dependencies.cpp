@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jobs/ensemble/work_path.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -19,7 +20,7 @@ Readiness of(const DeploymentRecord& record, const std::string& needed, jobs::Co
     return Readiness::waits_for_completion;
   if (entry.status == AllocationStatus::completed)
     return condition == jobs::Condition::healthy ? Readiness::never : Readiness::ready;
-  if (is_final(entry.status)) return Readiness::never;
+  if (is_final(entry.status) && !is_undecided(record, needed)) return Readiness::never;
   if (completes) return Readiness::waits_for_completion;
   if (entry.status != AllocationStatus::running) return Readiness::waits;
   if (condition == jobs::Condition::started || entry.health == Health::healthy) return Readiness::ready;

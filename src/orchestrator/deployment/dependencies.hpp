@@ -3,8 +3,9 @@
 // Model
 //  1. A condition of depends_on is met, waits, or can never be met any more: `started` once the other runs or has
 //     completed, `healthy` once it runs and passes its health check, `completed` once it has ended with 0 and, where
-//     its results are inputs, its output has been collected. What has ended otherwise never meets any of them.
-//     Nor does one that has completed without a result that is an input.
+//     its results are inputs, its output has been collected. What has ended otherwise never meets any of them, unless
+//     its supervisor is being stopped and may start it again (supervision/trees.hpp). Nor does one that has completed
+//     without a result that is an input.
 //  2. `started` and `healthy` are expected before the deployment is Running; what waits for `completed` starts later.
 //
 // Threads: none.

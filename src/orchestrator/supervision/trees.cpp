@@ -447,6 +447,16 @@ std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std:
   return restart;
 }
 
+bool is_undecided(const DeploymentRecord& record, const std::string& name) {
+  const auto entry = record.manifest.allocations.find(name);
+  if (entry == record.manifest.allocations.end() || find_state(record, name) == nullptr) return false;
+  const std::string group = "node:" + entry->second.node_id;
+  const std::string below = std::string(supervision::kPathSeparator) + group;
+  return std::ranges::any_of(record.tree->supervisors, [&](const auto& pair) {
+    return supervision::is_ending(phase_of(pair.second)) && (pair.first == group || pair.first.ends_with(below));
+  });
+}
+
 bool is_held_back(const DeploymentRecord& record, const std::string& name) {
   const SupervisedState* state = find_state(record, name);
   if (state == nullptr) return false;

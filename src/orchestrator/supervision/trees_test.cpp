@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/test_placed_record.hpp"
 
 namespace dms::orchestrator {
@@ -197,6 +198,21 @@ TEST_F(NodeRestartTest, WhatStaysDownBesideWhatIsRestartedIsAFailureOfTheNode) {
   EXPECT_TRUE(is_held_back(record, "db")) << "it is to be stopped";
   ends("db", AllocationStatus::stopped);
   EXPECT_EQ(machine_of("left"), "p-left");
+}
+
+TEST_F(NodeRestartTest, WhatDependsOnItFailsOnlyIfItStaysDown) {
+  record.ensemble.allocations.at("job").depends_on = {"db"};
+  record.ensemble.allocations.at("job").conditions = {{"db", jobs::Condition::completed}};
+  begin(jobs::NodeRecovery::restart);
+  const auto readiness = [&] { return dependency(record, "job").readiness; };
+  ends("db", AllocationStatus::failed);
+  EXPECT_EQ(entry("db").status, AllocationStatus::failed);
+  EXPECT_EQ(readiness(), Readiness::waits_for_completion) << "its node is being stopped";
+  ends("web", AllocationStatus::stopped);
+  EXPECT_EQ(readiness(), Readiness::waits_for_completion) << "it is started again";
+  begin(jobs::NodeRecovery::stay_down);
+  ends("db", AllocationStatus::failed);
+  EXPECT_EQ(readiness(), Readiness::never);
 }
 
 TEST_F(NodeRestartTest, TheMachineIsReadAsItIsStored) {
