@@ -1,6 +1,7 @@
 #include "capability/location.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace dms::capability {
 namespace {
@@ -58,6 +59,45 @@ Location without_unknown(Location constraint, const Location& place) {
 bool LocationConstraints::allows(const Location& place) const {
   if (!accept.empty()) return std::ranges::any_of(accept, [&](const Location& one) { return matches(one, place); });
   return std::ranges::none_of(reject, [&](const Location& one) { return matches(without_unknown(one, place), place); });
+}
+
+std::string_view plural(Area area) {
+  switch (area) {
+    case Area::machine: return "machines";
+    case Area::city: return "cities";
+    case Area::country: return "countries";
+    case Area::continent: return "continents";
+  }
+  return "?";
+}
+
+std::string_view unstated(Area area, const Location& place) {
+  if (area == Area::continent) return place.continent.empty() ? "continent" : "";
+  if (area == Area::machine) return "";
+  if (place.country.empty()) return "country";
+  return area == Area::city && place.city.empty() ? "city" : "";
+}
+
+std::string area_text(Area area, const Location& place) {
+  if (area == Area::machine || !unstated(area, place).empty()) return {};
+  if (area == Area::continent) return place.continent;
+  return area == Area::country ? place.country : place.city + ", " + place.country;
+}
+
+std::string area_key(Area area, const Location& place) {
+  if (area == Area::machine || !unstated(area, place).empty()) return {};
+  std::string key = area == Area::continent ? place.continent : place.country;
+  // A city `Bc` of `A` is not `c` of `AB`.
+  if (area == Area::city) key.append(1, '\0').append(place.city);
+  for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return key;
+}
+
+bool are_apart(Area area, const Location& a, const Location& b) {
+  if (area == Area::machine) return true;
+  const std::string here = area_key(area, a);
+  const std::string there = area_key(area, b);
+  return !here.empty() && !there.empty() && here != there;
 }
 
 }  // namespace dms::capability
