@@ -87,6 +87,11 @@ class Reasons {
       return fmt::format("the node is pinned to {}", node.peer);
     if (!node.location.allows(machine.location))
       return fmt::format("its location is not accepted: {}", place_text(machine.location));
+    for (const WantedApart& apart : wanted_.apart)
+      if (const std::string_view missing = capability::unstated(apart.area, machine.location);
+          !missing.empty() && std::ranges::count(apart.nodes, n) > 0)
+        return fmt::format("it does not state its {}, by which anti_affinity keeps nodes apart: {}", missing,
+                           place_text(machine.location));
     if (machine.free && !capability::covers(*machine.free, node.resources)) {
       const std::string missing = capability::explain_shortage(*machine.free, node.resources);
       return missing.empty() ? "what it offers does not fit" : missing;
@@ -108,24 +113,23 @@ class Reasons {
       }
     }
     for (const WantedApart& apart : wanted_.apart) {
-      if (apart.a != n && apart.b != n) continue;
-      const std::size_t other = apart.a == n ? apart.b : apart.a;
-      for (const std::uint32_t theirs : match_.chosen[other])
-        if (std::string why = not_apart(apart.area, bid, theirs, wanted_.nodes[other].name); !why.empty()) return why;
+      if (std::ranges::count(apart.nodes, n) == 0) continue;
+      for (const std::size_t other : apart.nodes)
+        for (const std::uint32_t theirs : match_.chosen[other])
+          if (std::string why = not_apart(apart.area, bid, theirs, wanted_.nodes[other].name); !why.empty()) return why;
     }
-    for (const std::uint32_t theirs : match_.chosen[n])
-      if (std::string why = not_apart(wanted_.nodes[n].spread, bid, theirs, wanted_.nodes[n].name); !why.empty())
-        return why;
     return {};
   }
 
-  [[nodiscard]] std::string not_apart(Area area, std::uint32_t bid, std::uint32_t theirs,
+  [[nodiscard]] std::string not_apart(capability::Area area, std::uint32_t bid, std::uint32_t theirs,
                                       const std::string& node) const {
     const capability::Location& here = market_.machines()[bid].location;
     const Machine& other = market_.machines()[theirs];
-    if (are_apart(area, here, other.location)) return {};
-    return fmt::format("it is not known to be in another {} than {}, which has node {}: {}", to_string(area),
-                       other.peer, node, place_text(here));
+    if (capability::are_apart(area, here, other.location)) return {};
+    if (const std::string_view missing = capability::unstated(area, other.location); !missing.empty())
+      return fmt::format("{}, which has node {}, does not state its {}", other.peer, node, missing);
+    return fmt::format("it is in the {} of {}, which has node {}: {}", to_string(area), other.peer, node,
+                       capability::area_text(area, here));
   }
 
   /// The first in the order of preference.

@@ -102,6 +102,33 @@ TEST_F(ExplanationTest, WhatDoesNotHoldBetweenMachinesIsNamed) {
   EXPECT_EQ((of("a") + of("a", "m")).find("and a machine runs one") == std::string::npos, false);
 }
 
+TEST_F(ExplanationTest, AMachineThatIsNotInAnotherAreaIsNamedWithTheAreaAndTheOneThere) {
+  wanted.nodes.push_back(wanted.nodes[0]);
+  wanted.nodes[1].name = "m";
+  wanted.apart.push_back({.nodes = {0, 1}, .area = capability::Area::country});
+  machines = {machine("a"), machine("b"), machine("c"), machine("d")};
+  for (Machine& one : machines) one.node = "n";
+  machines[0].node = "m";
+  machines[0].location = {.continent = "Europe", .country = "DE", .city = "Berlin"};
+  machines[1].location = {.continent = "Europe", .country = "DE", .city = "Bonn"};
+  machines[2].location = {.continent = "Europe"};
+  machines[3].location = {.continent = "Europe", .country = "FR"};
+  EXPECT_TRUE(of("d").starts_with("chosen: ")) << of("d");
+  EXPECT_EQ(of("b"), "it is in the country of a, which has node m: DE");
+  EXPECT_EQ(of("c"), "it does not state its country, by which anti_affinity keeps nodes apart: it is in Europe");
+  wanted.apart[0].area = capability::Area::city;
+  EXPECT_EQ(of("d"), "it does not state its city, by which anti_affinity keeps nodes apart: it is in Europe, FR");
+  EXPECT_TRUE(of("b").starts_with("chosen: ")) << of("b");
+  machines.resize(2);
+  machines[1].location.city = "berlin";
+  machines[1].price = 1;
+  EXPECT_EQ(of("b"), "it is in the city of a, which has node m: berlin, DE");
+  wanted.nodes[1].peer = "a";
+  wanted.nodes[1].placed = true;
+  machines[0].location = {};
+  EXPECT_EQ(of("b"), "a, which has node m, does not state its country");
+}
+
 TEST_F(ExplanationTest, OfEachPairThatWasMeasuredItIsSaidWhatWasAskedAndFound) {
   wanted.nodes.push_back(wanted.nodes[0]);
   wanted.nodes[1].name = "m";

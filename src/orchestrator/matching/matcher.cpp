@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
+#include <map>
+#include <string>
+#include <utility>
 
 namespace dms::orchestrator {
 namespace {
@@ -91,6 +94,7 @@ class Matcher {
     }
     first_slot_.push_back(slots_.size());
     join_slots();
+    if (!wanted.apart.empty()) separate_slots();
   }
 
   Match run() {
@@ -98,7 +102,10 @@ class Matcher {
     // A slot without pairs never needs more than as many of its best machines as there are slots, since each of the
     // others takes one at most.
     std::vector<std::vector<Option>> domains;
-    for (std::size_t s = 0; s < slots_.size(); ++s) domains.push_back(options_of(s, slots_[s].pairs.empty()));
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      domains.push_back(options_of(s, slots_[s].pairs.empty()));
+      if (!slots_[s].pairs.empty() && !slots_[s].has_edges) keep_few_of_each_place(domains.back());
+    }
     best_.assign(slots_.size(), kNone);
     if (coupled) {
       choice_.assign(slots_.size(), kUndecided);
@@ -122,16 +129,19 @@ class Matcher {
  private:
   static constexpr std::uint32_t kNone = Assignment::kNone;
   static constexpr std::uint32_t kUndecided = kNone - 1;
+  static constexpr std::size_t kNoApart = ~std::size_t{0};
   struct Pair {
     std::size_t other;       ///< slot
-    const WantedEdge* edge;  ///< or
-    Area area;               ///< apart by it
+    const WantedEdge* edge;  ///< or null:
+    capability::Area area;   ///< apart by it
   };
   struct Slot {
     std::size_t node;
     bool pinned;  ///< to the peer of the node
     std::vector<Pair> pairs;
     std::vector<std::size_t> same;  ///< slots with the same options and pairs
+    bool has_edges = false;         ///< among its pairs
+    std::size_t apart = kNoApart;   ///< the one of the request that bounds it, see (4)
   };
 
   /// The slot has no machine.
@@ -142,24 +152,73 @@ class Matcher {
   }
 
   void join_slots() {
-    const auto join = [&](std::size_t a, std::size_t b, const WantedEdge* edge, Area area) {
-      slots_[a].pairs.push_back({b, edge, area});
-      slots_[b].pairs.push_back({a, edge, area});
-    };
-    const auto join_nodes = [&](std::size_t n, std::size_t m, const WantedEdge* edge, Area area) {
-      if (n == m) return;
-      for (std::size_t a = first_slot_[n]; a < first_slot_[n + 1]; ++a)
-        for (std::size_t b = first_slot_[m]; b < first_slot_[m + 1]; ++b) join(a, b, edge, area);
-    };
-    for (const WantedEdge& edge : wanted_.edges) join_nodes(edge.s, edge.t, &edge, Area::machine);
-    for (const WantedApart& apart : wanted_.apart)
-      if (apart.area != Area::machine) join_nodes(apart.a, apart.b, nullptr, apart.area);
+    for (const WantedEdge& edge : wanted_.edges) {
+      if (edge.s == edge.t) continue;
+      for (std::size_t a = first_slot_[edge.s]; a < first_slot_[edge.s + 1]; ++a)
+        for (std::size_t b = first_slot_[edge.t]; b < first_slot_[edge.t + 1]; ++b) {
+          join(a, b, &edge, capability::Area::machine);
+          slots_[a].has_edges = slots_[b].has_edges = true;
+        }
+    }
     for (std::size_t n = 0; n < wanted_.nodes.size(); ++n)
       for (std::size_t a = first_slot_[n]; a < first_slot_[n + 1]; ++a)
-        for (std::size_t b = a + 1; b < first_slot_[n + 1]; ++b) {
-          if (wanted_.nodes[n].spread != Area::machine) join(a, b, nullptr, wanted_.nodes[n].spread);
+        for (std::size_t b = a + 1; b < first_slot_[n + 1]; ++b)
           if (!slots_[a].pinned) slots_[a].same.push_back(b), slots_[b].same.push_back(a);
-        }
+  }
+
+  void join(std::size_t a, std::size_t b, const WantedEdge* edge, capability::Area area) {
+    slots_[a].pairs.push_back({b, edge, area});
+    slots_[b].pairs.push_back({a, edge, area});
+  }
+
+  /// As the request has something apart.
+  void separate_slots() {
+    std::vector<std::size_t> sizes(wanted_.apart.size(), 0);
+    for (std::size_t i = 0; i < wanted_.apart.size(); ++i) {
+      const WantedApart& apart = wanted_.apart[i];
+      if (apart.area == capability::Area::machine) continue;
+      number_areas(apart.area);
+      std::vector<std::size_t> slots;
+      for (const std::size_t n : apart.nodes)
+        for (std::size_t s = first_slot_[n]; s < first_slot_[n + 1]; ++s) slots.push_back(s);
+      sizes[i] = slots.size();
+      for (std::size_t a = 0; a < slots.size(); ++a)
+        for (std::size_t b = a + 1; b < slots.size(); ++b)
+          if (!is_placed(slots[a]) || !is_placed(slots[b])) join(slots[a], slots[b], nullptr, apart.area);
+      for (const std::size_t s : slots)
+        if (!is_placed(s) && (slots_[s].apart == kNoApart || sizes[slots_[s].apart] < sizes[i])) slots_[s].apart = i;
+    }
+  }
+
+  [[nodiscard]] bool is_placed(std::size_t s) const { return wanted_.nodes[slots_[s].node].placed; }
+
+  /// Of each bid; 0 of those that do not state theirs.
+  void number_areas(capability::Area area) {
+    std::vector<std::uint32_t>& numbers = areas_[static_cast<std::size_t>(area)];
+    if (!numbers.empty()) return;
+    constexpr std::uint32_t kUnseen = ~std::uint32_t{0};
+    std::map<std::string, std::uint32_t> known{{"", 0}};
+    std::vector<std::uint32_t> of_location(market_.locations(), kUnseen);
+    for (std::size_t bid = 0; bid < market_.machines().size(); ++bid) {
+      std::uint32_t& number = of_location[market_.location(bid)];
+      if (number == kUnseen) {
+        std::string key = capability::area_key(area, market_.machines()[bid].location);
+        number = known.try_emplace(std::move(key), static_cast<std::uint32_t>(known.size())).first->second;
+      }
+      numbers.push_back(number);
+    }
+    most_areas_ = std::max(most_areas_, static_cast<std::uint32_t>(known.size()));
+  }
+
+  [[nodiscard]] std::uint32_t area_of(capability::Area area, std::uint32_t bid) const {
+    return areas_[static_cast<std::size_t>(area)][bid];
+  }
+
+  /// A slot without edges needs no more machines of one place than there are slots: the others take one each, and
+  /// nothing but the place of the machine matters to them.
+  void keep_few_of_each_place(std::vector<Option>& options) const {
+    std::vector<std::size_t> kept(market_.locations(), 0);
+    std::erase_if(options, [&](const Option& option) { return ++kept[market_.location(option.bid)] > slots_.size(); });
   }
 
   /// The machines that the slot may have, cheapest first: all of them, or only as many as there are slots.
@@ -173,10 +232,14 @@ class Matcher {
     const std::uint32_t id = market_.find_node(node.name);
     const std::uint64_t seed = seed_of(wanted_, slot.node);
     const Need need(node.resources);
+    const std::vector<const std::vector<std::uint32_t>*> areas = areas_to_state(slot.node);
     constexpr std::uint8_t kUnseen = 2;
     std::vector<std::uint8_t> places(
         node.location.accept.empty() && node.location.reject.empty() ? 0 : market_.locations(), kUnseen);
+    const bool anywhere = places.empty() && areas.empty();
     const auto is_allowed = [&](std::size_t bid) {
+      if (anywhere) return true;
+      if (std::ranges::any_of(areas, [&](const auto* numbers) { return (*numbers)[bid] == 0; })) return false;
       if (places.empty()) return true;
       std::uint8_t& place = places[market_.location(bid)];
       if (place == kUnseen) place = node.location.allows(market_.machines()[bid].location) ? 1 : 0;
@@ -223,16 +286,28 @@ class Matcher {
     return options;
   }
 
+  /// The numbers of bids of which none may be 0 for the node.
+  [[nodiscard]] std::vector<const std::vector<std::uint32_t>*> areas_to_state(std::size_t node) const {
+    std::vector<const std::vector<std::uint32_t>*> areas;
+    if (wanted_.nodes[node].placed) return areas;
+    for (const WantedApart& apart : wanted_.apart)
+      if (apart.area != capability::Area::machine && std::ranges::count(apart.nodes, node) > 0)
+        areas.push_back(&areas_[static_cast<std::size_t>(apart.area)]);
+    return areas;
+  }
+
   /// What the pair adds to the cost of two machines; nothing if they may not have it.
   [[nodiscard]] std::optional<std::int64_t> pair_cost(const Pair& pair, const Option& a, const Option& b) const {
     static const Market::Measured kNothing;
-    return pair_cost(pair, a, b, pair.edge == nullptr ? kNothing : market_.measured(a.peer, b.peer));
+    if (pair.edge == nullptr) return pair_cost(pair, a, b, kNothing);
+    return pair_cost(pair, a, b, market_.measured(market_.peer(a.bid), market_.peer(b.bid)));
   }
   [[nodiscard]] std::optional<std::int64_t> pair_cost(const Pair& pair, const Option& a, const Option& b,
                                                       const Market::Measured& measured) const {
     if (pair.edge == nullptr) {
-      if (!are_apart(pair.area, market_.machines()[a.bid].location, market_.machines()[b.bid].location))
-        return std::nullopt;
+      const std::uint32_t here = area_of(pair.area, a.bid);
+      const std::uint32_t there = area_of(pair.area, b.bid);
+      if (here == 0 || there == 0 || here == there) return std::nullopt;
       return 0;
     }
     const WantedEdge& edge = *pair.edge;
@@ -275,22 +350,33 @@ class Matcher {
       if (has[s]) best_[s] = found[s].bid;
   }
 
-  /// The cheapest machines of the slots that are not decided, as if there were no pairs between them.
+  /// The cheapest machines of the slots that are not decided, as if there were no pairs between them, except that of
+  /// one Apart each area is given to one slot.
   struct Relaxed {
     std::vector<std::size_t> slots;
-    std::vector<Choices> choices;
+    std::vector<Choices> choices;  ///< the `peer` of an option is what no two slots get: a machine, or an area
     Assignment assignment;
+    bool by_area = false;  ///< of some slots
   };
   Relaxed relax(std::size_t except) {
     Relaxed relaxed;
-    for (std::size_t s = 0; s < slots_.size(); ++s)
-      if (choice_[s] == kUndecided && s != except) relaxed.slots.push_back(s);
+    std::vector<std::size_t> members(wanted_.apart.size(), 0);
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      if (choice_[s] != kUndecided || s == except) continue;
+      relaxed.slots.push_back(s);
+      if (slots_[s].apart != kNoApart) ++members[slots_[s].apart];
+    }
     for (const std::size_t s : relaxed.slots) {
       std::vector<Option>& options = relaxed.choices.emplace_back(std::vector<Option>(), without(s)).options;
+      const std::size_t apart = slots_[s].apart;
+      const bool by_area = apart != kNoApart && members[apart] > 1;
+      relaxed.by_area = relaxed.by_area || by_area;
       for (const Option& option : domains_[s]) {
         ++work_;
         if (taken_[option.peer]) continue;
-        options.push_back(option);
+        const std::uint32_t column = by_area ? area_column(apart, option.bid) : option.peer;
+        if (by_area && std::ranges::count(options, column, &Option::peer) > 0) continue;  // by a dearer machine
+        options.push_back({option.bid, column, option.cost});
         if (options.size() == relaxed.slots.size()) break;
       }
     }
@@ -299,12 +385,22 @@ class Matcher {
     return relaxed;
   }
 
-  /// Whether the relaxed choice keeps the pairs as well; then what they add to its cost.
+  /// Behind the numbers of peers.
+  [[nodiscard]] std::uint32_t area_column(std::size_t apart, std::uint32_t bid) const {
+    return static_cast<std::uint32_t>(market_.peers() + apart * most_areas_) + area_of(wanted_.apart[apart].area, bid);
+  }
+
+  /// Whether the relaxed choice keeps the pairs as well, and has no machine twice; then what they add to its cost.
   [[nodiscard]] std::optional<std::int64_t> pairs_of(const Relaxed& relaxed) const {
     std::vector<const Option*> option_of(slots_.size(), nullptr);
+    std::vector<std::uint32_t> peers;
     for (std::size_t i = 0; i < relaxed.slots.size(); ++i)
-      if (const std::uint32_t o = relaxed.assignment.options[i]; o != kNone)
+      if (const std::uint32_t o = relaxed.assignment.options[i]; o != kNone) {
         option_of[relaxed.slots[i]] = &relaxed.choices[i].options[o];
+        if (relaxed.by_area) peers.push_back(market_.peer(relaxed.choices[i].options[o].bid));
+      }
+    std::ranges::sort(peers);
+    if (std::ranges::adjacent_find(peers) != peers.end()) return std::nullopt;
     std::int64_t sum = 0;
     for (const std::size_t s : relaxed.slots)
       for (const Pair& pair : slots_[s].pairs) {
@@ -444,7 +540,9 @@ class Matcher {
   const Wanted& wanted_;
   Peers peers_;
   std::vector<Slot> slots_;
-  std::vector<std::size_t> first_slot_;  ///< of each node, and the end
+  std::vector<std::size_t> first_slot_;              ///< of each node, and the end
+  std::array<std::vector<std::uint32_t>, 4> areas_;  ///< by Area: of each bid, its number; empty unless it is needed
+  std::uint32_t most_areas_ = 0;                     ///< beyond the numbers of all kinds
   std::vector<Option> last_options_;
   std::vector<std::vector<Option>> domains_;   ///< of each slot
   std::vector<std::uint32_t> choice_;          ///< of each slot: its bid, kNone or kUndecided
@@ -457,16 +555,6 @@ class Matcher {
 };
 
 }  // namespace
-
-bool are_apart(Area area, const capability::Location& a, const capability::Location& b) {
-  const auto differ = [](const std::string& x, const std::string& y) { return !x.empty() && !y.empty() && x != y; };
-  if (area == Area::machine) return true;
-  if (area == Area::network) return (a.asn != 0 && b.asn != 0 && a.asn != b.asn) || differ(a.isp, b.isp);
-  if (differ(a.continent, b.continent)) return true;
-  if (area == Area::continent) return false;
-  if (differ(a.country, b.country)) return true;
-  return area == Area::city && differ(a.city, b.city);
-}
 
 Match match(const Market& market, const Wanted& wanted) { return Matcher(market, wanted).run(); }
 

@@ -3,9 +3,10 @@
 // Model
 //  1. Constraints. A machine runs one node, and bids for it. It is neither excluded nor pinned to another node, is at a
 //     location that the node accepts, and has free what the node asks for. The copies of a node (`copies`, of which the
-//     cheapest is the primary) are on different machines, those of `spread` in different areas. Edges hold between
-//     every copy of one node and every copy of the other, as a copy may take the place of its primary; so does Apart.
-//     A pinned node has its primary on the peer, and other copies elsewhere.
+//     cheapest is the primary) are on different machines. Edges hold between every copy of one node and every copy of
+//     the other, as a copy may take the place of its primary. A pinned node has its primary on the peer, and other
+//     copies elsewhere. The machines of an Apart, of all copies of its nodes, state their areas, and these are pairwise
+//     different.
 //  2. Order of preference, of the whole choice. First that as many nodes as possible have a
 //     machine, then that as many further copies have one. Then, summed over
 //     the machines: fewer offers that are not known; the price; the load, in tenths of the machine; the round trips to
@@ -15,14 +16,15 @@
 //     worth no more than one that has up to kWasteStep times as much; between such machines the lot decides, on which
 //     neither the claim nor the moment of the bid has any influence.
 //  4. Exact. Without edges and areas the choice is an assignment (assignment.hpp). Otherwise branch and bound: the
-//     bound of a partial choice is the cheapest assignment of the rest that ignores what is between machines of it.
-//     The work is bounded by `budget`, in options looked at (kBudget: some tens of ms); `optimal` says whether the
-//     choice is known to be the best, or only the best that was found by then.
+//     bound of a partial choice is the cheapest assignment of the rest that ignores the edges between machines of it,
+//     and of areas that of the largest Apart of each node. In that each area is taken once, as a machine otherwise is:
+//     so too few areas are seen at once. The work is bounded by `budget`, in options looked at (kBudget: some tens of
+//     ms); `optimal` says whether the choice is known to be the best, or only the best that was found by then.
 //  5. What was not measured between two machines does not keep an edge. With `unmeasured_holds` it does, and
 //     `unmeasured` lists the pairs of the choice that are still to be measured: measured and matched again until it is
 //     empty, few pairs need be measured. A pair whose measurement has failed keeps none.
-//  6. A node that is `placed` has its machine already, the only one of its bids. It keeps that, and the edges from it
-//     are constraints of the others.
+//  6. A node that is `placed` has its machine already, the only one of its bids. It keeps that, and its edges and its
+//     area are constraints of the others.
 //
 // Pure functions. Cost: one pass over the bids until the first group of equal preference that has enough machines.
 // Attacks: a false offer, load or location leads to a refused commit or to work that a provider did not want; a price
@@ -33,7 +35,6 @@
 #include <string>
 #include <vector>
 
-#include "encoding/named_enum.hpp"
 #include "orchestrator/matching/assignment.hpp"
 #include "orchestrator/matching/market.hpp"
 
@@ -47,20 +48,13 @@ inline constexpr std::int64_t kPlacedWorth = 1'000'000;
 /// Of a node; more are not looked for.
 inline constexpr std::uint32_t kMaxCopies = 64;
 
-enum class Area { machine, city, country, continent, network };
-NAMED_ENUM(Area, {Area::machine, "machine"}, {Area::city, "city"}, {Area::country, "country"},
-           {Area::continent, "continent"}, {Area::network, "network"});
-/// Whether two places are known to be in different areas; two machines always are in different `machine`s.
-[[nodiscard]] bool are_apart(Area area, const capability::Location& a, const capability::Location& b);
-
 struct WantedNode {
   std::string name;
   capability::Resources resources;
   capability::LocationConstraints location;
   std::string peer;          ///< that it is pinned to; empty: any
   std::uint32_t copies = 1;  ///< with the primary
-  Area spread = Area::machine;
-  bool placed = false;  ///< on `peer`, see (6)
+  bool placed = false;       ///< on `peer`, see (6)
 };
 /// Between two nodes, by their index. 0: no limit.
 struct WantedEdge {
@@ -69,10 +63,10 @@ struct WantedEdge {
   Duration rtt{0};
   std::uint64_t bandwidth = 0;  ///< bits per second
 };
+/// Nodes, by their index, each once, and the area that no two machines of them share, those of all copies.
 struct WantedApart {
-  std::size_t a = 0;
-  std::size_t b = 0;
-  Area area = Area::machine;
+  std::vector<std::size_t> nodes;
+  capability::Area area = capability::Area::machine;
 };
 
 struct Wanted {

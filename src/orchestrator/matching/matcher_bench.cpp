@@ -113,6 +113,13 @@ void three_nodes_with_edges(benchmark::State& state) {
 }
 BENCHMARK(three_nodes_with_edges);
 
+void three_nodes_in_different_countries(benchmark::State& state) {
+  decide(state, Market(machines(100)), requests(3, [](Wanted& w, SeededRandom&) {
+           w.apart.push_back({.nodes = {0, 1, 2}, .area = capability::Area::country});
+         }));
+}
+BENCHMARK(three_nodes_in_different_countries);
+
 /// Up to three nodes with copies, edges and areas on up to six machines.
 void small_instances(benchmark::State& state) {
   struct Solved {

@@ -11,6 +11,7 @@
 namespace dms::orchestrator {
 namespace {
 
+using capability::Area;
 using capability::kGiB;
 
 capability::Resources machine(double cores, std::uint64_t gib) {
@@ -231,13 +232,84 @@ TEST(Matcher, CopiesAreOnDifferentMachinesAndTheCheapestIsThePrimary) {
   Wanted w = wanted({node("n")});
   w.nodes[0].copies = 3;
   EXPECT_EQ(peers(market, match(market, w)), (std::vector<std::vector<std::string>>{{"b", "c", "a"}}));
-  w.nodes[0].spread = Area::country;
+  w.apart = {{{0}, Area::country}};
   Match found = match(market, w);
   EXPECT_FALSE(found.complete) << "there are two countries";
   EXPECT_EQ(peers(market, found), (std::vector<std::vector<std::string>>{{"b", "c"}}));
   w.nodes[0].peer = "a";
   found = match(market, w);
   EXPECT_EQ(peers(market, found), (std::vector<std::vector<std::string>>{{"a", "c"}})) << "its primary is pinned";
+}
+
+Machine at(std::string peer, std::string country, std::string city = {}, std::uint64_t price = 0) {
+  Machine m = bid(std::move(peer), machine(4, 4));
+  m.location = {.continent = "Europe", .country = std::move(country), .city = std::move(city)};
+  m.price = price;
+  return m;
+}
+
+TEST(Matcher, NodesThatAreApartGetTheCheapestMachinesOfDifferentAreas) {
+  Wanted w = wanted({node("s"), node("t")});
+  w.apart = {{{0, 1}, Area::country}};
+  const std::vector<Machine> machines{at("a", "DE", "Berlin", 1), at("b", "DE", "Bonn", 2), at("c", "de", "Ulm", 3),
+                                      at("d", "FR", "Paris", 9), at("e", "", "", 0)};
+  const auto price = [&](const std::vector<Machine>& all) {
+    const Market market(all);
+    const Match found = match(market, w);
+    EXPECT_TRUE(found.optimal);
+    return found.complete ? found.cost.price : -1;
+  };
+  EXPECT_EQ(price(machines), 10) << "what states no country is not eligible";
+  w.apart[0].area = Area::city;
+  EXPECT_EQ(price(machines), 3);
+  w.apart[0].area = Area::continent;
+  EXPECT_EQ(price(machines), -1);
+  w.apart[0].area = Area::machine;
+  EXPECT_EQ(price(machines), 1);
+  w.apart = {{{0}, Area::country}};
+  EXPECT_EQ(price(machines), 1) << "e is for the node that is not apart";
+}
+
+TEST(Matcher, CitiesOfOneNameInTwoCountriesAreApart) {
+  Wanted w = wanted({node("s"), node("t")});
+  w.apart = {{{0, 1}, Area::city}};
+  EXPECT_TRUE(match(Market({at("a", "FR", "Paris"), at("b", "US", "Paris")}), w).complete);
+  EXPECT_FALSE(match(Market({at("a", "FR", "Paris"), at("b", "FR", "Paris")}), w).complete);
+}
+
+TEST(Matcher, ANodeIsApartFromOnesThatHaveTheirMachines) {
+  Wanted w = wanted({node("s"), node("old"), node("older")});
+  for (const std::size_t n : {1U, 2U}) w.nodes[n].placed = true;
+  w.nodes[1].peer = "x";
+  w.nodes[2].peer = "y";
+  w.apart = {{{0, 1, 2}, Area::country}};
+  std::vector<Machine> machines{at("a", "DE", "", 1), at("b", "FR", "", 2), at("x", "DE"), at("y", "DE")};
+  machines[2].node = "old";
+  machines[3].node = "older";
+  const Market market(machines);
+  const Match found = match(market, w);
+  EXPECT_EQ(peers(market, found), (std::vector<std::vector<std::string>>{{"b"}, {"x"}, {"y"}}))
+      << "what has its machine keeps it";
+  EXPECT_TRUE(found.complete);
+  machines[2].location = {};
+  EXPECT_TRUE(match(Market(machines), w).chosen[0].empty()) << "it is not known where that is";
+}
+
+/// The bound that takes each area once shows it: without it every choice of machines would be tried.
+TEST(Matcher, ThatThereAreTooFewAreasIsSeenAtOnce) {
+  std::vector<Machine> machines;
+  for (std::size_t i = 0; i < 60; ++i)
+    machines.push_back(at(fmt::format("peer{}", i), fmt::format("C{}", i % 3), fmt::format("c{}", i), i % 7));
+  Wanted w = wanted({});
+  w.apart.emplace_back().area = Area::country;
+  for (std::size_t n = 0; n < 10; ++n) {
+    w.nodes.push_back(node(fmt::format("node{}", n)));
+    w.apart[0].nodes.push_back(n);
+  }
+  const Match found = match(Market(machines), w);
+  EXPECT_TRUE(found.optimal);
+  EXPECT_EQ(found.cost.unplaced, 7);
+  EXPECT_LT(found.work, kBudget / 10);
 }
 
 TEST(Matcher, ThePairsThatAreStillToBeMeasuredAreNamedUntilTheChoiceIsKnown) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +36,8 @@ class BruteForce {
     if (copy == 0 && !wish.peer.empty() && wish.peer != m.peer) return false;
     for (std::size_t o = 0; o < wanted_.nodes.size(); ++o)
       if (wanted_.nodes[o].peer == m.peer && (o != n || copy != 0)) return false;
+    for (const WantedApart& apart : wanted_.apart)
+      if (!wish.placed && has(apart, n) && !capability::unstated(apart.area, m.location).empty()) return false;
     if (!m.node.empty()) return m.node == wish.name;
     return std::ranges::none_of(market_.machines(),
                                 [&](const Machine& x) { return x.peer == m.peer && x.node == wish.name; });
@@ -46,9 +49,9 @@ class BruteForce {
     const std::size_t n = slots_[x].first;
     const std::size_t k = slots_[y].first;
     if (m.peer == o.peer) return std::nullopt;
-    if (n == k && !are_apart(wanted_.nodes[n].spread, m.location, o.location)) return std::nullopt;
     for (const WantedApart& apart : wanted_.apart)
-      if (std::minmax(apart.a, apart.b) == std::minmax(n, k) && !are_apart(apart.area, m.location, o.location))
+      if (has(apart, n) && has(apart, k) && !(wanted_.nodes[n].placed && wanted_.nodes[k].placed) &&
+          !capability::are_apart(apart.area, m.location, o.location))
         return std::nullopt;
     std::int64_t sum = 0;
     for (const WantedEdge& edge : wanted_.edges) {
@@ -61,6 +64,7 @@ class BruteForce {
   }
 
  private:
+  static bool has(const WantedApart& apart, std::size_t node) { return std::ranges::count(apart.nodes, node) > 0; }
   void choose(std::size_t slot, const Cost& so_far) {
     if (slot == slots_.size()) {
       best_ = std::min(best_, so_far);
@@ -113,11 +117,10 @@ inline Instance random_instance(SeededRandom& random) {
   const std::uint64_t nodes = 1 + random.below(3);
   const auto place = [&] {
     capability::Location at;
-    if (flip(5)) return at;
+    if (flip(8)) return at;
     at.continent = flip(2) ? "Europe" : "Asia";
-    if (!flip(4)) at.country = std::string(1, static_cast<char>('A' + random.below(2)));
-    if (!at.country.empty() && flip(2)) at.city = std::string(1, static_cast<char>('a' + random.below(3)));
-    if (flip(2)) at.asn = 1 + random.below(2);
+    if (!flip(5)) at.country = std::string(1, static_cast<char>('A' + random.below(3)));
+    if (!at.country.empty() && !flip(3)) at.city = std::string(1, static_cast<char>('a' + random.below(2)));
     return at;
   };
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -144,7 +147,6 @@ inline Instance random_instance(SeededRandom& random) {
     if (flip(5)) one.peer = fmt::format("peer{}", n);
     one.placed = !one.peer.empty() && flip(2);
     if (flip(4)) one.copies = 2 + static_cast<std::uint32_t>(random.below(nodes > 2 ? 1 : 2));
-    if (flip(4)) one.spread = flip(2) ? Area::country : Area::network;
     if (flip(5)) one.location.accept.push_back({.continent = "Europe"});
     if (flip(5)) one.location.reject.push_back({.continent = "Asia", .country = "A"});
     made.w.nodes.push_back(std::move(one));
@@ -157,8 +159,14 @@ inline Instance random_instance(SeededRandom& random) {
         if (flip(3)) edge.bandwidth = 100 + random.below(100);
         made.w.edges.push_back(edge);
       }
-      if (flip(4)) made.w.apart.push_back({.a = b, .b = a, .area = flip(2) ? Area::city : Area::continent});
     }
+  while (flip(2) && made.w.apart.size() < 3) {
+    WantedApart& apart = made.w.apart.emplace_back();
+    for (std::uint64_t n = 0; n < nodes; ++n)
+      if (!flip(3)) apart.nodes.push_back(n);
+    apart.area = std::array{capability::Area::machine, capability::Area::city, capability::Area::country,
+                            capability::Area::continent}[random.below(4)];
+  }
   for (std::uint64_t a = 0; a < count; ++a)
     for (std::uint64_t b = 0; b < count; ++b) {
       if (flip(3)) continue;
