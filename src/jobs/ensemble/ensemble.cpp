@@ -1,6 +1,7 @@
 #include "jobs/ensemble/ensemble.hpp"
 
 #include <array>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <set>
 
@@ -12,8 +13,20 @@
 namespace dms::jobs {
 namespace {
 
+Result<void> require_areas(const json::Object& v1) {
+  const json::Value* list = json::find_member(v1, "anti_affinity");
+  const json::Array* all = list == nullptr ? nullptr : list->if_array();
+  for (std::size_t i = 0; all != nullptr && i < all->size(); ++i)
+    if (const json::Object* one = (*all)[i].if_object())
+      if (const json::Value* by = json::find_member(*one, "by"); by == nullptr || by->is_null())
+        return fail(Errc::invalid_argument, "anti_affinity[{}].by: expected {}, found nothing", i,
+                    known_names<capability::Area>());
+  return {};
+}
+
 Result<void> require_choices(const json::Value& v1) {
   const json::Object* object = v1.if_object();
+  if (object != nullptr) TRY_VOID(require_areas(*object));
   const json::Value* list = object == nullptr ? nullptr : json::find_member(*object, "allocations");
   const json::Object* allocations = list == nullptr ? nullptr : list->if_object();
   if (allocations == nullptr) return {};  // the decoder or the validator reports the mistake

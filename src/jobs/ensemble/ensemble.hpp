@@ -14,7 +14,8 @@
 //     keys and metadata are text exactly as written. Placeholders and file names are resolved on the submitter's
 //     machine (references.hpp). Unknown keys are refused: they are typing errors that the user can still correct.
 //  4. Rules beyond the validator of the existing implementation: every allocation is in exactly one node, ports belong
-//     to an allocation of their node, paths and script names cannot leave their folder, numbers of items are bounded.
+//     to an allocation of their node, paths and script names cannot leave their folder, numbers of items are bounded,
+//     anti_affinity that no machines can keep is refused.
 //  5. The name of an environment variable is anything that exec(2) takes: not empty, without `=` and NUL.
 //
 // Threads: values, no shared state. Cost: linear in the input, except dependency cycles (edges + allocations).
@@ -322,6 +323,17 @@ struct Edge {
   friend bool operator==(const Edge&, const Edge&) = default;
 };
 
+/// The machines of these nodes, and of their standbys, are pairwise in different areas. Not in DMS 0.5.x.
+struct AntiAffinity {
+  std::vector<std::string> nodes;
+  capability::Area by = capability::Area::machine;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("nodes", &AntiAffinity::nodes), json::field("by", &AntiAffinity::by));
+  }
+  friend bool operator==(const AntiAffinity&, const AntiAffinity&) = default;
+};
+
 struct Supervisor {
   SupervisorStrategy strategy = SupervisorStrategy::unspecified;
   std::vector<std::string> allocations;
@@ -361,6 +373,7 @@ struct EnsembleV1 {
   std::map<std::string, Allocation> allocations;
   std::map<std::string, Node> nodes;
   std::vector<Edge> edges;
+  std::vector<AntiAffinity> anti_affinity;
   Supervisor supervisor;
   std::map<std::string, std::string> keys;
   std::map<std::string, Bytes> scripts;
@@ -374,9 +387,10 @@ struct EnsembleV1 {
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("escalation_strategy", &E::escalation_strategy),
                       json::field("allocations", &E::allocations), json::field("nodes", &E::nodes),
-                      json::field("edges", &E::edges, omit), json::field("supervisor", &E::supervisor),
-                      json::field("keys", &E::keys, omit), json::field("scripts", &E::scripts, omit),
-                      json::field("subnet", &E::subnet), json::field("exclude_peers", &E::exclude_peers, omit),
+                      json::field("edges", &E::edges, omit), json::field("anti_affinity", &E::anti_affinity, omit),
+                      json::field("supervisor", &E::supervisor), json::field("keys", &E::keys, omit),
+                      json::field("scripts", &E::scripts, omit), json::field("subnet", &E::subnet),
+                      json::field("exclude_peers", &E::exclude_peers, omit),
                       json::field("metadata", &E::metadata, omit), json::field("contracts", &E::contracts, omit));
   }
   friend bool operator==(const EnsembleV1&, const EnsembleV1&) = default;

@@ -18,21 +18,11 @@ using json::Object;
 using json::Value;
 
 // Without effect (check_supported()) or another name of a key, not offered (fields.hpp): ~
-constexpr std::string_view kTopKeys[] = {"version",
-                                         "allocations",
-                                         "nodes",
-                                         "edges",
-                                         "exclude_peers",
-                                         "metadata",
-                                         "resources",
-                                         "supervisor",
-                                         "escalation_strategy",
-                                         "~edge_constraints",
-                                         "~keys",
-                                         "~scripts",
-                                         "~subnet",
-                                         "~contracts",
-                                         "~volumes"};
+constexpr std::string_view kTopKeys[] = {
+    "version",           "allocations", "nodes",     "edges",      "anti_affinity",
+    "exclude_peers",     "metadata",    "resources", "supervisor", "escalation_strategy",
+    "~edge_constraints", "~keys",       "~scripts",  "~subnet",    "~contracts",
+    "~volumes"};
 constexpr std::string_view kAllocationKeys[] = {"executor",    "type",   "resources",  "execution",        "depends_on",
                                                 "healthcheck", "inputs", "results",    "failure_recovery", "~dns_name",
                                                 "~dnsname",    "~keys",  "~provision", "~volume",          "~volumes"};
@@ -52,6 +42,7 @@ constexpr std::string_view kPortKeys[] = {"public", "private", "allocation"};
 constexpr std::string_view kLocationKeys[] = {"accept", "reject"};
 constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "~asn", "~isp"};
 constexpr std::string_view kEdgeKeys[] = {"edges", "s", "t", "rtt", "bw", "S", "T", "RTT", "BW"};
+constexpr std::string_view kAntiAffinityKeys[] = {"nodes", "by"};
 constexpr std::string_view kSupervisorKeys[] = {"strategy", "allocations", "children"};
 constexpr std::string_view kSubnetKeys[] = {"join"};
 constexpr std::string_view kContractKeys[] = {"did", "host", "provider", "requestor"};
@@ -354,6 +345,13 @@ Result<Value> edge(const Value& value, const Path& path) {
   return Value(std::move(object));
 }
 
+Result<Value> anti_affinity(const Value& value, const Path& path) {
+  TRY(Object object, object_at(value, path, Keys(kAntiAffinityKeys), "{nodes: [web, db], by: country}"));
+  if (!object.contains("by"))
+    path.record((path / "by").wrong(fmt::format("expected {}, found nothing", known_names<capability::Area>())));
+  return Value(std::move(object));
+}
+
 Result<Value> supervisor(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kSupervisorKeys)));
   rewrite(object, "children", path, [](const Value& v, const Path& p) { return each_item(v, p, supervisor); });
@@ -489,6 +487,7 @@ Result<json::Value> normalise(const json::Value& written, const std::set<std::st
     return each_member(value, path, node);
   });
   rewrite(top, "edges", root, items(edge));
+  rewrite(top, "anti_affinity", root, items(anti_affinity));
   rewrite(top, "supervisor", root, supervisor);
   rewrite(top, "scripts", root, members(script));
   rewrite(top, "keys", root, texts);

@@ -18,6 +18,7 @@ exclude_peers: [12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA]
 metadata: {team: blue}
 subnet: {join: false}
 edges: [{s: n, t: m}, {s: n, t: m, rtt: 2000, bw: 1000000000}]
+anti_affinity: [{nodes: [n, m], by: country}]
 allocations:
   web:
     executor: docker

@@ -1,9 +1,13 @@
 // The rules for a decoded ensemble. Each function checks one kind of item and names the first field that fails.
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cctype>
+#include <map>
+#include <optional>
 #include <set>
 
+#include "base/text.hpp"
 #include "crypto/peer_id.hpp"
 #include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/rules.hpp"
@@ -15,6 +19,7 @@ constexpr std::size_t kMaxAllocations = 256;
 constexpr std::size_t kMaxNodes = 256;
 constexpr std::size_t kMaxPorts = 256;
 constexpr std::size_t kMaxRedundancy = 64;
+constexpr std::size_t kMaxAntiAffinity = 32;
 constexpr std::size_t kMaxScriptBytes = 512 * 1024;
 constexpr std::uint64_t kMaxClock = 100 * capability::kGHz;
 constexpr std::uint64_t kFirstPort = 1025;  // as in the existing implementation
@@ -305,6 +310,77 @@ Result<void> check_edges(const Ensemble& ensemble) {
   return {};
 }
 
+using Areas = std::map<std::string, std::string>;  // key -> as it is written
+
+/// Those that the node may be in; nothing if they are many, or not bounded.
+std::optional<Areas> accepted_areas(const Node& node, capability::Area by) {
+  constexpr std::size_t kMany = 16;
+  if (node.location.accept.empty() || node.location.accept.size() > kMany) return std::nullopt;
+  Areas areas;
+  for (const capability::Location& place : node.location.accept) {
+    std::string key = capability::area_key(by, place);
+    if (key.empty()) return std::nullopt;
+    areas.emplace(std::move(key), capability::area_text(by, place));
+  }
+  return areas;
+}
+
+std::string few(const std::vector<std::string>& all, std::string_view separator) {
+  constexpr std::size_t kFew = 3;
+  constexpr std::size_t kLong = 64;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(all.size(), kFew); ++i)
+    text += fmt::format("{}{}", i > 0 ? separator : "", shortened(printable(all[i]), kLong));
+  if (all.size() > kFew) text += fmt::format(" and {} more", all.size() - kFew);
+  return text;
+}
+
+/// Nodes that may be in some areas only need no more of them than there are.
+Result<void> check_room(const Ensemble& ensemble, const std::string& at, const AntiAffinity& apart) {
+  std::vector<std::pair<std::string, Areas>> bounded;
+  for (const std::string& name : apart.nodes)
+    if (std::optional<Areas> areas = accepted_areas(ensemble.nodes.at(name), apart.by))
+      bounded.emplace_back(name, *std::move(areas));
+  const auto by_key = [](const auto& a, const auto& b) { return a.first < b.first; };
+  for (const auto& [first, areas] : bounded) {
+    std::size_t machines = 0;
+    std::vector<std::string> nodes;
+    for (const auto& [name, own] : bounded) {
+      if (!std::includes(areas.begin(), areas.end(), own.begin(), own.end(), by_key)) continue;
+      machines += 1 + ensemble.nodes.at(name).redundancy;
+      nodes.push_back(name);
+    }
+    if (machines <= areas.size()) continue;
+    std::vector<std::string> texts;
+    for (const auto& [key, text] : areas) texts.push_back(text);
+    return wrong("{}: {}{}: {} machines need {} different {}, and location.accept leaves {}: {}", at, few(nodes, ", "),
+                 machines > nodes.size() ? " and standbys" : "", machines, machines, capability::plural(apart.by),
+                 areas.size(), few(texts, "; "));
+  }
+  return {};
+}
+
+Result<void> check_anti_affinity(const Ensemble& ensemble) {
+  if (ensemble.anti_affinity.size() > kMaxAntiAffinity) return wrong("anti_affinity: more than {}", kMaxAntiAffinity);
+  for (std::size_t i = 0; i < ensemble.anti_affinity.size(); ++i) {
+    const AntiAffinity& apart = ensemble.anti_affinity[i];
+    const std::string at = fmt::format("anti_affinity[{}]", i);
+    if (apart.nodes.empty()) return wrong("{}.nodes: expected the names of nodes, found none", at);
+    std::set<std::string_view> seen;
+    for (std::size_t k = 0; k < apart.nodes.size(); ++k) {
+      const std::string& name = apart.nodes[k];
+      if (!ensemble.nodes.contains(name))
+        return wrong("{}.nodes[{}]: there is no node \"{}\"{}", at, k, name.substr(0, 64), hint(name, ensemble.nodes));
+      if (!seen.insert(name).second) return wrong("{}.nodes[{}]: {} is named already", at, k, name);
+    }
+    if (apart.nodes.size() == 1 && ensemble.nodes.at(apart.nodes[0]).redundancy == 0)
+      return wrong("{}.nodes: {} has no standbys (redundancy) to keep away from it; name another node as well", at,
+                   apart.nodes[0]);
+    TRY_VOID(check_room(ensemble, at, apart));
+  }
+  return {};
+}
+
 Result<void> check_supervisor(const Ensemble& ensemble, const Supervisor& supervisor, const std::string& at) {
   for (std::size_t i = 0; i < supervisor.allocations.size(); ++i)
     if (!ensemble.allocations.contains(supervisor.allocations[i]))
@@ -349,6 +425,7 @@ Result<void> Ensemble::validate() const {
   for (const auto& [name, node] : nodes) TRY_VOID(check_node(*this, name, node));
   TRY_VOID(check_placement(*this));
   TRY_VOID(check_edges(*this));
+  TRY_VOID(check_anti_affinity(*this));
   TRY_VOID(check_supervisor(*this, supervisor, "supervisor"));
   TRY_VOID(check_contracts(*this));
   for (std::size_t i = 0; i < exclude_peers.size(); ++i)
