@@ -146,6 +146,7 @@ class ScriptedProvider {
   int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
+  capability::Location location;
   bool offers_work = false;        ///< an actor for the work of each allocation
   double max_cores = 1000;         ///< of what it bids for, in all
   bool knows_only_running = true;  ///< of a restart, which an older version does not
@@ -198,6 +199,7 @@ class ScriptedProvider {
     bid.ensemble_id = request.id;
     bid.node_id = request.request.at(0).v1->node_id;
     bid.peer = peer();
+    bid.location = location;
     bid.handle = node_.root->handle();
     bid.offer.emplace().free = request.request.at(0).v1->resources;
     bid.offer->features = features;

@@ -15,6 +15,8 @@ namespace dms::orchestrator {
 using namespace protocol;
 namespace {
 
+std::string too_many_bids() { return fmt::format("the node has {} bids already", kMaxBidsPerNode); }
+
 /// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they
 /// do.
 Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
@@ -169,7 +171,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
 
 Placed Auction::placed_with(const Candidate& candidate) const {
   Placed placed = placed_;
-  for (const auto& [node, bid] : candidate) placed[node] = bid.peer;
+  for (const auto& [node, bid] : candidate) placed[node] = {bid.peer, bid.location};
   return placed;
 }
 
@@ -186,6 +188,11 @@ void Auction::give_up_neighbours(Candidate& candidate) const {
       const std::string& other = edge.s == node ? edge.t : edge.s;
       if (candidate.erase(other) > 0) open.push_back(other);
     }
+    for (const jobs::AntiAffinity& apart : ensemble_.anti_affinity) {
+      if (apart.by == capability::Area::machine || std::ranges::count(apart.nodes, node) == 0) continue;
+      for (const std::string& other : apart.nodes)
+        if (candidate.erase(other) > 0) open.push_back(other);
+    }
   }
 }
 
@@ -198,6 +205,7 @@ std::string Auction::describe_shortage(const std::set<std::string>& missing, con
   };
   shortage_.set_peers(connected.size(), static_cast<std::size_t>(std::ranges::count_if(left_out, is_connected)));
   shortage_.set_self_left_out(left_out.contains(network_.self().to_string()));
+  shortage_.set_areas(too_few_areas(ensemble_, missing, bids_, neighbours_));
   return shortage_.describe(ensemble_, missing, explanation_, chosen);
 }
 
@@ -290,7 +298,14 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid.peer, bid.node_id);
     taken.insert(bid.peer);
     bidders_.insert_or_assign(bid.peer, bid.handle);
-    bids_[bid.node_id].push_back(std::move(bid));
+    std::vector<Bid>& made = bids_[bid.node_id];
+    if (made.size() >= kMaxBidsPerNode) {
+      const std::size_t last = find_crowded(ensemble_, made, bid).value_or(made.size() - 1);
+      explanation_.add_refusal(made[last].peer,
+                               fmt::format("{}, and more of its place than of another one", too_many_bids()));
+      made.erase(made.begin() + static_cast<std::ptrdiff_t>(last));
+    }
+    made.push_back(std::move(bid));
     if (is_enough_ || bids_.size() < nodes.size() || !give_every_node_a_machine(nodes)) continue;
     is_enough_ = true;
     until = std::min(until, lane.now() + kBidSettle);
@@ -317,6 +332,7 @@ bool Auction::give_every_node_a_machine(const std::set<std::string>& nodes) cons
   Result<Wanted> wanted = wanted_of(ensemble_, nodes, ensemble_id_, neighbours_);
   if (!wanted) return false;
   wanted->unmeasured_holds = true;
+  wanted->budget = kBudget / 16;  // at each bid: what is not seen by then is seen when the round has ended
   return match(market_of(bids_, neighbours_, survey_->links()), *wanted).complete;
 }
 
@@ -379,8 +395,9 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
       return fail(Errc::permission_denied, "this peer is pinned to node {}", name);
   if (!node.location.allows(bid.location))
     return fail(Errc::permission_denied, "the location of the machine is not allowed for the node");
-  if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
-    return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
+  if (auto it = bids_.find(bid.node_id);
+      it != bids_.end() && it->second.size() >= kMaxBidsPerNode && !find_crowded(ensemble_, it->second, bid))
+    return fail(Errc::limit_exceeded, "{}", too_many_bids());
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
   if (bid.is_promise)
     return fail(Errc::unsupported, "it is the promise of a gateway to make a machine, which is not asked for yet");

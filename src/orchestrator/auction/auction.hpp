@@ -14,7 +14,9 @@
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
 //     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
-//     most kMaxBidsPerNode of a round are kept for a node. Who is excluded is asked at each round.
+//     most kMaxBidsPerNode of a round are kept for a node; of one that is to be in another area than others
+//     (anti_affinity) the bid of an area that has few takes the place of the last one of the area that has most. Who is
+//     excluded is asked at each round.
 //  3. After a round as many nodes as possible get a machine, by the best choice among the bids (matching/), and keep
 //     it; the other bidders may bid for the remaining nodes in the next round. Rounds continue until every node has a
 //     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
@@ -23,7 +25,8 @@
 //     kSurveyTime longer than the deadline. Bids give every node a machine, (1), if they do where every way that is not
 //     measured keeps its limits. Nodes that have a machine, of this run or by join(), are measured with those that
 //     bid, and edges to them hold as well. If a node has bids and none that keeps them, the nodes of this run that
-//     edges join to it, directly or through others, give up their machines before the next round.
+//     edges or anti_affinity join to it, directly or through others, give up their machines before the next round.
+//     Nodes of an anti_affinity are kept apart from those of it that have a machine, whether that answers or not.
 //  5. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
 //     (decisions 0913, 0922). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round,
 //     while its bids do not give every node a machine, are asked a question that is valid for longer
@@ -88,7 +91,7 @@ class Auction {
   /// `told` is called after each round of a run.
   void tell_choice(std::function<void(protocol::Choice)> told) { choice_told_ = std::move(told); }
 
-  /// Edges of later runs to these nodes, which are not in the ensembles of those, hold as well.
+  /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
   void join(Placed placed) { placed_ = std::move(placed); }
 
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).

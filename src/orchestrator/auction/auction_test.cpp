@@ -531,7 +531,7 @@ TEST_F(EdgeAuctionTest, EdgesToAMachineThatANodeHasHold) {
   ensemble.edges = {edge};
   large.way = [](const EdgeRequest& request) { return found(request.bw == 1000 ? 11ms : 1ms, 1000); };
   const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
-  auction->join({{"other", small.peer()}});
+  auction->join({{"other", {small.peer()}}});
   const std::set<std::string> taken{small.peer()};
   const auto excluded = [taken] { return taken; };
   EXPECT_FALSE(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)));
@@ -540,6 +540,89 @@ TEST_F(EdgeAuctionTest, EdgesToAMachineThatANodeHasHold) {
   EXPECT_FALSE(auction->choice().edges[0].holds);
   ensemble.edges[0].rtt = 11;
   EXPECT_EQ(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)).value().at("node").peer, large.peer());
+}
+
+/// Two nodes, of which `large` bids for one and `small` for the other.
+struct ApartAuctionTest : AuctionTest {
+  ApartAuctionTest() {
+    change = [this](jobs::Ensemble& ensemble) {
+      ensemble.allocations["second"] = ensemble.allocations.at("task");
+      ensemble.nodes["other"] = ensemble.nodes.at("node");
+      ensemble.nodes.at("other").allocations = {"second"};
+      ensemble.anti_affinity = {{{"node", "other"}, by}};
+    };
+    large.before = [this](Bid& bid) { bid.location = of_large; };
+    small.before = [this](Bid& bid) {
+      bid.location = of_small;
+      bid.node_id = "other";
+    };
+  }
+  std::string error() {
+    const Result<Candidate> candidate = run();
+    return candidate ? std::string() : candidate.error().to_string();
+  }
+  capability::Area by = capability::Area::country;
+  capability::Location of_large{.continent = "Europe", .country = "DE", .city = "Berlin"};
+  capability::Location of_small{.continent = "Europe", .country = "DE", .city = "Bonn"};
+};
+
+TEST_F(ApartAuctionTest, MachinesInDifferentAreasAreChosenAtOnce) {
+  by = capability::Area::city;
+  const Candidate candidate = run().value();
+  EXPECT_EQ(candidate.at("node").peer, large.peer());
+  EXPECT_EQ(candidate.at("other").peer, small.peer());
+  EXPECT_LT(took, kAtOnce);
+}
+
+TEST_F(ApartAuctionTest, ThatThereAreTooFewAreasIsSaidWithWhatWouldHelp) {
+  std::string text = error();
+  EXPECT_NE(text.find(", in another country than "), std::string::npos) << text;
+  EXPECT_NE(text.find("it is in the country of "), std::string::npos) << text;
+  EXPECT_NE(text.find("; anti_affinity asks for 2 machines in different countries, and the known ones are in 1 (DE); "
+                      "connect machines in other countries, let each state its own (general.host_country), or keep "
+                      "fewer nodes and standbys apart"),
+            std::string::npos)
+      << text;
+  of_small = {.continent = "Europe"};
+  text = error();
+  EXPECT_NE(text.find("it does not state its country, by which anti_affinity keeps nodes apart: it is in Europe"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(" are in 1 (DE), 1 machine does not state its country; "), std::string::npos) << text;
+  of_small.country = "FR";
+  EXPECT_EQ(error(), "");
+}
+
+struct ThreeApartAuctionTest : ApartAuctionTest {
+  Bidder own{a, 2};
+};
+
+/// The third machine can only be that of `other`, which has one after the first round.
+TEST_F(ThreeApartAuctionTest, NodesGiveUpTheirMachinesIfTheNextOneFindsNone) {
+  own.silent_rounds = 1;
+  own.before = [](Bid& bid) {
+    bid.location = {.continent = "Asia", .country = "JP"};
+    bid.node_id = "other";
+  };
+  const Candidate candidate = run().value();
+  EXPECT_EQ(candidate.at("node").peer, large.peer());
+  EXPECT_EQ(candidate.at("other").peer, own.peer());
+  EXPECT_GE(took, kBidRound);
+}
+
+TEST_F(ApartAuctionTest, ANodeIsKeptApartFromTheMachineOfAnotherOne) {
+  jobs::Ensemble ensemble = one_task_ensemble();
+  ensemble.anti_affinity = {{{"node", "placed"}, capability::Area::country}};
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  const auto chosen = [&](const capability::Location& there) {
+    auction->join({{"placed", {small.peer(), there, false}}});
+    const std::set<std::string> taken{small.peer()};
+    const Result<Candidate> candidate =
+        w.run(a, auction->run(ensemble, a.lane().now() + 6s, [taken] { return taken; }));
+    return candidate ? candidate->at("node").peer : candidate.error().to_string();
+  };
+  EXPECT_NE(chosen(of_small).find(" are in 1 (DE)"), std::string::npos);
+  EXPECT_EQ(chosen({.continent = "Europe", .country = "FR"}), large.peer());
 }
 
 TEST_F(AuctionTest, ResultsWithoutALimitOfTheirOwnTakeWhatTheBidGrants) {

@@ -38,10 +38,11 @@ Market market_of(const RoundBids& bids, const Placed& placed, const std::vector<
       machine.unenforced = unenforced_text(*bid.offer);
     }
   }
-  for (const auto& [node, peer] : placed) {
+  for (const auto& [node, has] : placed) {
     Machine& machine = machines.emplace_back();
-    machine.peer = peer;
+    machine.peer = has.peer;
     machine.node = node;
+    machine.location = has.location;
   }
   return Market(std::move(machines), links);
 }
@@ -60,25 +61,84 @@ Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::str
     one.location = node.location;
     one.peer = node.peer;
   }
-  const auto find = [&](const std::string& name, const std::string& other) {
+  const auto find = [&](const std::string& name) {
     const auto machine = placed.find(name);
-    if (index.contains(name) || machine == placed.end() || !nodes.contains(other)) return index.contains(name);
+    if (index.contains(name) || machine == placed.end()) return index.contains(name);
     index.emplace(name, wanted.nodes.size());
     WantedNode& one = wanted.nodes.emplace_back();
     one.name = name;
-    one.peer = machine->second;
+    one.peer = machine->second.peer;
     one.placed = true;
     return true;
   };
+  const auto is_measured = [&](const std::string& name) {
+    const auto machine = placed.find(name);
+    return nodes.contains(name) || (machine != placed.end() && machine->second.answers);
+  };
   for (const jobs::Edge& edge : ensemble.edges) {
     if (!edge.has_limits() || (!nodes.contains(edge.s) && !nodes.contains(edge.t))) continue;
-    if (!find(edge.s, edge.t) || !find(edge.t, edge.s)) continue;
+    if (!is_measured(edge.s) || !is_measured(edge.t) || !find(edge.s) || !find(edge.t)) continue;
     wanted.edges.push_back({.s = index.at(edge.s),
                             .t = index.at(edge.t),
                             .rtt = std::chrono::milliseconds(edge.rtt),
                             .bandwidth = edge.bw});
   }
+  for (const jobs::AntiAffinity& apart : ensemble.anti_affinity) {
+    const auto is_sought = [&](const std::string& name) { return nodes.contains(name); };
+    if (apart.by == capability::Area::machine || std::ranges::none_of(apart.nodes, is_sought)) continue;
+    WantedApart& made = wanted.apart.emplace_back();
+    made.area = apart.by;
+    for (const std::string& name : apart.nodes)
+      if (find(name)) made.nodes.push_back(index.at(name));
+  }
   return wanted;
+}
+
+std::vector<TooFewAreas> too_few_areas(const jobs::Ensemble& ensemble, const std::set<std::string>& missing,
+                                       const RoundBids& bids, const Placed& placed) {
+  std::vector<TooFewAreas> all;
+  for (const jobs::AntiAffinity& apart : ensemble.anti_affinity) {
+    const auto lacks = [&](const std::string& name) { return missing.contains(name) && bids.contains(name); };
+    if (apart.by == capability::Area::machine || std::ranges::none_of(apart.nodes, lacks)) continue;
+    TooFewAreas made;
+    made.area = apart.by;
+    std::map<std::string, std::string> areas;  // key -> text
+    const auto add = [&](const capability::Location& at) {
+      std::string key = capability::area_key(apart.by, at);
+      if (key.empty())
+        ++made.unstated;
+      else
+        areas.emplace(std::move(key), capability::area_text(apart.by, at));
+    };
+    for (const std::string& name : apart.nodes) {
+      const auto has = placed.find(name);
+      if (ensemble.nodes.contains(name) || has != placed.end()) ++made.needed;
+      if (has != placed.end()) add(has->second.location);
+      if (const auto bid_for = bids.find(name); bid_for != bids.end())
+        for (const Bid& bid : bid_for->second) add(bid.location);
+    }
+    if (areas.size() >= made.needed) continue;
+    for (const auto& [key, text] : areas) made.known.push_back(text);
+    all.push_back(std::move(made));
+  }
+  return all;
+}
+
+std::optional<std::size_t> find_crowded(const jobs::Ensemble& ensemble, const std::vector<Bid>& made, const Bid& bid) {
+  const auto concerns = [&](const jobs::AntiAffinity& apart) {
+    return apart.by != capability::Area::machine && std::ranges::count(apart.nodes, bid.node_id) > 0;
+  };
+  const auto apart = std::ranges::find_if(ensemble.anti_affinity, concerns);
+  if (apart == ensemble.anti_affinity.end()) return std::nullopt;
+  const std::string area = capability::area_key(apart->by, bid.location);
+  if (area.empty()) return std::nullopt;
+  std::map<std::string, std::vector<std::size_t>> by_area;
+  for (std::size_t i = 0; i < made.size(); ++i) by_area[capability::area_key(apart->by, made[i].location)].push_back(i);
+  if (const auto unstated = by_area.find(""); unstated != by_area.end()) return unstated->second.back();
+  const std::size_t least = by_area[area].size() + 1;
+  const auto size = [](const auto& bids) { return bids.second.size(); };
+  const std::vector<std::size_t>& most = std::ranges::max_element(by_area, {}, size)->second;
+  return most.size() > least ? std::optional(most.back()) : std::nullopt;
 }
 
 Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match, const RoundBids& bids) {

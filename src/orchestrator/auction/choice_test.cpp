@@ -98,7 +98,7 @@ TEST(Choice, EdgesToANodeThatHasAMachineAreKept) {
   jobs::Ensemble ensemble = two_nodes();
   ensemble.edges.push_back({.s = "node", .t = "other", .rtt = 10, .bw = 0});
   const RoundBids bids{{"node", {bid("a", "node", 2)}}};
-  const Placed placed{{"other", "b"}, {"elsewhere", "c"}};
+  const Placed placed{{"other", {"b"}}, {"elsewhere", {"c"}}};
   const auto chosen = [&](Duration rtt) {
     const Wanted wanted = wanted_of(ensemble, {"node"}, "ensemble", placed).value();
     const Market market = market_of(bids, placed, {{"b", "a", rtt, {}}});
@@ -109,6 +109,84 @@ TEST(Choice, EdgesToANodeThatHasAMachineAreKept) {
   ASSERT_EQ(candidate.size(), 1u);
   EXPECT_EQ(candidate.at("node").peer, "a");
   EXPECT_TRUE(wanted_of(ensemble, {"node"}, "ensemble", {}).value().edges.empty()) << "the other has no machine";
+  const Placed silent{{"other", {"b", {}, false}}};
+  EXPECT_TRUE(wanted_of(ensemble, {"node"}, "ensemble", silent).value().edges.empty()) << "nothing is measured to it";
+}
+
+TEST(Choice, NodesOfAnAntiAffinityGetMachinesInDifferentAreas) {
+  jobs::Ensemble ensemble = two_nodes();
+  RoundBids bids;
+  bids["node"] = {bid("a", "node", 2)};
+  bids["other"] = {bid("b", "other", 2)};
+  bids["node"][0].location = bids["other"][0].location = {.continent = "Europe", .country = "DE"};
+  EXPECT_EQ(choose(ensemble, bids).size(), 2u);
+  ensemble.anti_affinity = {{{"node", "other"}, capability::Area::machine}};
+  EXPECT_EQ(choose(ensemble, bids).size(), 2u) << "that holds anyway";
+  ensemble.anti_affinity[0].by = capability::Area::country;
+  EXPECT_EQ(choose(ensemble, bids).size(), 1u);
+  bids["other"].push_back(bid("c", "other", 2));
+  EXPECT_EQ(choose(ensemble, bids).size(), 1u) << "it does not state where it is";
+  bids["other"].back().location = {.continent = "Europe", .country = "FR"};
+  EXPECT_EQ(choose(ensemble, bids).at("other").peer, "c");
+}
+
+TEST(Choice, TooFewAreasAreCountedWithThoseOfMachinesThatNodesHave) {
+  jobs::Ensemble ensemble = two_nodes();
+  ensemble.anti_affinity = {{{"node", "other", "placed", "elsewhere"}, capability::Area::country}};
+  RoundBids bids;
+  bids["node"] = {bid("a", "node", 2), bid("b", "node", 2), bid("c", "node", 2)};
+  bids["node"][0].location.country = "DE";
+  bids["node"][1].location.country = "de";
+  const Placed placed{{"placed", {"x", {.country = "FR"}}}};
+  std::vector<TooFewAreas> few = too_few_areas(ensemble, {"other"}, bids, placed);
+  EXPECT_TRUE(few.empty()) << "it has no bids: that is another matter";
+  few = too_few_areas(ensemble, {"node", "other"}, bids, placed);
+  ASSERT_EQ(few.size(), 1u);
+  EXPECT_EQ(few[0].needed, 3u) << "one is not known";
+  EXPECT_EQ(few[0].known, (std::vector<std::string>{"DE", "FR"}));
+  EXPECT_EQ(few[0].unstated, 1u);
+  bids["node"][2].location.country = "IT";
+  EXPECT_TRUE(too_few_areas(ensemble, {"node", "other"}, bids, placed).empty());
+}
+
+TEST(Choice, ABidOfAnAreaThatHasFewTakesThePlaceOfOneThatHasMost) {
+  jobs::Ensemble ensemble = two_nodes();
+  const auto from = [](std::string country) {
+    Bid made = bid("p", "node", 2);
+    made.location.country = std::move(country);
+    return made;
+  };
+  const std::vector<Bid> made{from("DE"), from("FR"), from("DE"), from("FR"), from("de"), from("IT")};
+  EXPECT_EQ(find_crowded(ensemble, made, from("ES")), std::nullopt) << "it is not kept apart";
+  ensemble.anti_affinity = {{{"node", "other"}, capability::Area::machine},
+                            {{"node", "other"}, capability::Area::country}};
+  EXPECT_EQ(find_crowded(ensemble, made, from("ES")), 4u);
+  EXPECT_EQ(find_crowded(ensemble, made, from("IT")), 4u);
+  EXPECT_EQ(find_crowded(ensemble, made, from("FR")), std::nullopt) << "it would be the third as well";
+  EXPECT_EQ(find_crowded(ensemble, made, from("")), std::nullopt);
+  EXPECT_EQ(find_crowded(ensemble, {from(""), from("DE")}, from("DE")), 0u) << "that cannot be chosen";
+}
+
+/// Whether it answers or not: its work may go on.
+TEST(Choice, ANodeIsKeptApartFromOnesThatHaveAMachine) {
+  jobs::Ensemble ensemble = two_nodes();
+  ensemble.anti_affinity = {{{"other", "node"}, capability::Area::country}, {{"other"}, capability::Area::city}};
+  RoundBids bids;
+  bids["node"] = {bid("a", "node", 2), bid("c", "node", 2)};
+  bids["node"][0].location = {.continent = "Europe", .country = "DE"};
+  bids["node"][1].location = {.continent = "Europe", .country = "FR"};
+  const auto chosen = [&](const Placed& placed) {
+    const Wanted wanted = wanted_of(ensemble, {"node"}, "ensemble", placed).value();
+    EXPECT_EQ(wanted.apart.size(), 1u) << "the other one does not concern the node";
+    const Market market = market_of(bids, placed);
+    const Candidate candidate = chosen_bids(market, wanted, match(market, wanted), bids);
+    return candidate.contains("node") ? candidate.at("node").peer : std::string();
+  };
+  for (const bool answers : {true, false}) {
+    EXPECT_EQ(chosen({{"other", {"b", {.continent = "Europe", .country = "DE"}, answers}}}), "c");
+    EXPECT_EQ(chosen({{"other", {"b", {.continent = "Europe", .country = "FR"}, answers}}}), "a");
+  }
+  EXPECT_EQ(chosen({{"other", {"b"}}}), "") << "it is not known where that is";
 }
 
 }  // namespace

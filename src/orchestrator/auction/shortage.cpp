@@ -1,6 +1,7 @@
 #include "orchestrator/auction/shortage.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "orchestrator/deployment/reasons.hpp"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxShownNodes = 3;
 constexpr std::size_t kMaxArchitecture = 64;
+constexpr std::size_t kMaxArea = 64;
 
 /// "1 peer has", "2 peers have"
 std::string peers(std::size_t count, std::string_view one, std::string_view several) {
@@ -28,6 +30,12 @@ std::string request_of(const jobs::Ensemble& ensemble, const std::string& name) 
     text += fmt::format(", of the architecture {}", shortened(printable(required->cpu.architecture), kMaxArchitecture));
   const capability::LocationConstraints& location = ensemble.nodes.at(name).location;
   if (!location.accept.empty() || !location.reject.empty()) text += ", in a place that its location allows";
+  for (const jobs::AntiAffinity& apart : ensemble.anti_affinity) {
+    if (apart.by == capability::Area::machine || std::ranges::count(apart.nodes, name) == 0) continue;
+    std::vector<std::string> others;
+    std::ranges::copy_if(apart.nodes, std::back_inserter(others), [&](const auto& other) { return other != name; });
+    if (!others.empty()) text += fmt::format(", in another {} than {}", to_string(apart.by), few_of(others));
+  }
   return text;
 }
 
@@ -43,6 +51,24 @@ std::string lease_hint(const jobs::Ensemble& ensemble, const std::set<std::strin
           name, jobs::Node::kUsualShortestLease / 1s, jobs::Node::kUsualLongestLease / 1h);
   }
   return {};
+}
+
+/// What would help, too.
+std::string area_hint(const TooFewAreas& areas) {
+  std::string known;
+  for (std::size_t i = 0; i < std::min(areas.known.size(), kMaxShownNodes); ++i)
+    known += fmt::format("{}{}", i > 0 ? "; " : "", shortened(printable(areas.known[i]), kMaxArea));
+  if (areas.known.size() > kMaxShownNodes) known += fmt::format("; {} more", areas.known.size() - kMaxShownNodes);
+  std::string text = fmt::format("; anti_affinity asks for {} machines in different {}, and the known ones are in {}",
+                                 areas.needed, capability::plural(areas.area), areas.known.size());
+  if (!known.empty()) text += fmt::format(" ({})", known);
+  if (areas.unstated > 0)
+    text += fmt::format(", {} its {}", peers(areas.unstated, "machine does not state", "machines do not state"),
+                        to_string(areas.area));
+  return text + fmt::format(
+                    "; connect machines in other {}, let each state its own (general.host_{}), or keep fewer "
+                    "nodes and standbys apart",
+                    capability::plural(areas.area), to_string(areas.area));
 }
 
 std::string reasons_against(const Explanation& explanation, const std::set<std::string>& nodes) {
@@ -118,6 +144,7 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
     text += fmt::format("; {} of the ensemble (a machine runs one)",
                         peers(chosen, "machine has another node", "machines have other nodes"));
   text += reasons_against(explanation, missing);
+  for (const TooFewAreas& areas : areas_) text += area_hint(areas);
   if (const std::string ahead = clocks(); !ahead.empty()) text += "; " + ahead;
   if (!self_declined_.empty()) text += "; this machine does not bid: " + self_declined_;
   return text + lease_hint(ensemble, missing) +

@@ -8,6 +8,8 @@
 //     text says how many there are, and how far their clocks are ahead.
 //  3. The kMaxShownReasons reasons of the most machines are told, each with their number; for the others, how many
 //     machines they are of.
+//  4. Of nodes that are kept apart (anti_affinity) it says from which ones, and if the machines that are known are in
+//     fewer areas than are needed, in which they are and what would help.
 //
 // Threads: the actor's lane.
 #pragma once
@@ -15,10 +17,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/time.hpp"
 #include "jobs/ensemble/ensemble.hpp"
+#include "orchestrator/auction/choice.hpp"
 #include "orchestrator/matching/explanation.hpp"
 
 namespace dms::orchestrator {
@@ -48,6 +52,8 @@ class Shortage {
     left_out_ = left_out;
   }
 
+  void set_areas(std::vector<TooFewAreas> areas) { areas_ = std::move(areas); }
+
   /// Whether this node's own provider may not bid.
   void set_self_left_out(bool left_out) { self_left_out_ = left_out; }
 
@@ -64,6 +70,7 @@ class Shortage {
   std::string self_declined_;
   std::map<std::string, std::string> unreached_;
   std::vector<Duration> clocks_;
+  std::vector<TooFewAreas> areas_;
 };
 
 }  // namespace dms::orchestrator

@@ -64,19 +64,24 @@ jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted) {
     return wanted.contains(name) && !record.manifest.nodes.contains(name);
   };
   std::erase_if(part.edges, [&](const jobs::Edge& edge) { return !is_sought(edge.s) && !is_sought(edge.t); });
+  part.anti_affinity = anti_affinity_with_standbys(record.ensemble);
+  std::erase_if(part.anti_affinity,
+                [&](const jobs::AntiAffinity& apart) { return std::ranges::none_of(apart.nodes, is_sought); });
   return part;
 }
 
-Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes) {
+Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes,
+                     const std::set<std::string>& lost) {
   Placed placed;
   const auto runs = [&](const std::string& allocation) {
     const auto entry = record.manifest.allocations.find(allocation);
     return entry != record.manifest.allocations.end() && is_placed(entry->second) && !is_final(entry->second.status);
   };
   for (const auto& [name, node] : record.manifest.nodes)
-    if (!nodes.contains(name) && std::ranges::any_of(node.allocations, runs)) placed[name] = node.peer;
+    if (!nodes.contains(name) && std::ranges::any_of(node.allocations, runs))
+      placed[name] = {node.peer, node.location, !lost.contains(name)};
   for (const auto& [id, standby] : record.standbys)
-    if (!nodes.contains(id) && standby.ready()) placed[id] = standby.node.peer;
+    if (!nodes.contains(id)) placed[id] = {standby.node.peer, standby.node.location, standby.ready()};
   return placed;
 }
 

@@ -101,11 +101,13 @@ void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::str
 bool all_ended(const DeploymentRecord& record);
 
 /// The part of the ensemble to find machines for. A node of which something is placed is pinned to its machine and
-/// requires what all of it needs; its edges were measured before. The edges of the others lead also to nodes outside of
-/// the part, and to standbys.
+/// requires what all of it needs; its edges were measured before. The edges and the anti_affinity of the others name
+/// also nodes outside of the part, and standbys.
 jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted);
-/// The machines that edges may lead to: of nodes of which something is placed, and of ready standbys, without these.
-Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes);
+/// The machines that edges and anti_affinity may hold to: of nodes of which something is placed, and of standbys,
+/// without these. Those of `lost` and of standbys that are not ready do not answer: their work may go on, or begin.
+Placed neighbours_of(const DeploymentRecord& record, const std::set<std::string>& nodes,
+                     const std::set<std::string>& lost = {});
 /// An allocation of the ensemble that has no machine, as the status shows it.
 protocol::AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
                                             const std::string& allocation);

@@ -28,14 +28,29 @@ TEST_F(PlacementTest, WhatIsSupersededIsUnplacedUnlessItHasEnded) {
 
 TEST_F(PlacementTest, EdgesOfANodeThatIsSoughtLeadToTheMachinesOfOthers) {
   record.ensemble.edges = {{.s = "left", .t = "right", .rtt = 10}};
-  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", "p-right"}}));
+  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", {"p-right"}}}));
   supersede_run(record, "db", false);
   EXPECT_TRUE(part_of(record, unplaced(record)).edges.empty()) << "the node keeps its machine, which was measured";
   supersede_node(record, "left", false);
   EXPECT_EQ(part_of(record, unplaced(record)).edges, record.ensemble.edges);
-  EXPECT_EQ(neighbours_of(record, {}), (Placed{{"right", "p-right"}}));
+  EXPECT_EQ(neighbours_of(record, {}), (Placed{{"right", {"p-right"}}}));
   entry("job").status = AllocationStatus::completed;
   EXPECT_TRUE(neighbours_of(record, {}).empty()) << "nothing of it runs there any more";
+}
+
+TEST_F(PlacementTest, ANodeThatIsSoughtIsKeptApartFromTheMachinesOfOthers) {
+  const capability::Location there{.continent = "Europe", .country = "DE"};
+  record.manifest.nodes.at("right").location = there;
+  record.ensemble.anti_affinity = {{{"left", "right"}, capability::Area::country},
+                                   {{"left", "right"}, capability::Area::machine}};
+  supersede_run(record, "db", false);
+  EXPECT_TRUE(part_of(record, unplaced(record)).anti_affinity.empty()) << "the node keeps its machine";
+  supersede_node(record, "left", false);
+  const std::vector<jobs::AntiAffinity> apart = part_of(record, unplaced(record)).anti_affinity;
+  ASSERT_EQ(apart.size(), 1u);
+  EXPECT_EQ(apart[0], record.ensemble.anti_affinity[0]);
+  EXPECT_EQ(neighbours_of(record, {}, {"right"}), (Placed{{"right", {"p-right", there, false}}}))
+      << "what runs on a lost machine may go on there";
 }
 
 TEST_F(PlacementTest, ARunThatIsLostLeavesTheOthersOfItsNode) {

@@ -68,10 +68,11 @@ Result<std::unique_ptr<Auction>> Replacer::open_auction() const {
 
 Placed Replacer::neighbours(const DeploymentRecord& record, const jobs::Ensemble& part) const {
   std::set<std::string> without;
+  std::set<std::string> lost;
   for (const auto& [name, node] : part.nodes) without.insert(name);
   for (const auto& [name, node] : record.manifest.nodes)
-    if (is_lost_(name)) without.insert(name);
-  return neighbours_of(record, without);
+    if (is_lost_(name)) lost.insert(name);
+  return neighbours_of(record, without, lost);
 }
 
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,

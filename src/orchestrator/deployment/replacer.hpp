@@ -34,7 +34,8 @@
 //  7. A node with a standby (standby.hpp) leaves its lost machine for that of the standby, without an auction. One that
 //     supervision starts again gets it if no other machine takes the node.
 //  8. Edges of a node that is sought hold to the machines of the nodes that have one, and of standbys (auction.hpp, 4);
-//     those to a lost machine are measured when that is replaced.
+//     those to a lost machine are measured when that is replaced. Its anti_affinity holds to all of them: what runs on
+//     a lost machine may go on there.
 //  9. A node that its failure_recovery starts again (trees.hpp, 7) has a round of bids before that of (1): with
 //     restart, the machine that it was on is asked alone; with redeploy, all others. Only if none of these bids, any
 //     machine may take it, for redeploy the one that it has failed on as well: work that waits for a machine that does
@@ -140,7 +141,7 @@ class Replacer {
   Task<void> end_when_released(Releases before, CancelScope& bidding);
   /// Whether parts are placed one after another; else all at once, or nothing.
   [[nodiscard]] bool replaces() const;
-  /// Without these, and without those whose machine is lost.
+  /// Without the nodes of the part.
   [[nodiscard]] Placed neighbours(const DeploymentRecord& record, const jobs::Ensemble& part) const;
   [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;
   [[nodiscard]] bool is_wanted_still(const std::string& node, const Unplaced& wanted) const;

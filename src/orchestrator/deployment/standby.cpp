@@ -17,6 +17,15 @@ jobs::Node standby_node(const jobs::Node& node) {
   return made;
 }
 
+/// Of a node: itself and its standbys.
+std::vector<std::string> copies_of(const jobs::Ensemble& ensemble, const std::string& name) {
+  std::vector<std::string> copies{name};
+  const auto node = ensemble.nodes.find(name);
+  for (std::uint32_t number = 1; node != ensemble.nodes.end() && number <= node->second.redundancy; ++number)
+    copies.push_back(jobs::standby_id(name, number));
+  return copies;
+}
+
 bool is_wanted(const DeploymentRecord& record, const Standby& standby) {
   if (record.status != DeploymentStatus::running || is_barred(record, standby.node.peer)) return false;
   const auto node = record.ensemble.nodes.find(standby.node.primary_node);
@@ -51,26 +60,36 @@ std::vector<MissingStandby> missing_standbys(const DeploymentRecord& record) {
 }
 
 std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble) {
-  const auto copies_of = [&](const std::string& name) {
-    std::vector<std::string> copies{name};
-    const auto node = ensemble.nodes.find(name);
-    for (std::uint32_t number = 1; node != ensemble.nodes.end() && number <= node->second.redundancy; ++number)
-      copies.push_back(jobs::standby_id(name, number));
-    return copies;
-  };
   std::vector<jobs::Edge> edges;
   for (const jobs::Edge& edge : ensemble.edges) {
     if (!edge.has_limits()) continue;
-    for (const std::string& s : copies_of(edge.s))
-      for (const std::string& t : copies_of(edge.t)) edges.push_back({.s = s, .t = t, .rtt = edge.rtt, .bw = edge.bw});
+    for (const std::string& s : copies_of(ensemble, edge.s))
+      for (const std::string& t : copies_of(ensemble, edge.t))
+        edges.push_back({.s = s, .t = t, .rtt = edge.rtt, .bw = edge.bw});
   }
   return edges;
+}
+
+std::vector<jobs::AntiAffinity> anti_affinity_with_standbys(const jobs::Ensemble& ensemble) {
+  std::vector<jobs::AntiAffinity> all;
+  for (const jobs::AntiAffinity& apart : ensemble.anti_affinity) {
+    if (apart.by == capability::Area::machine) continue;
+    jobs::AntiAffinity& made = all.emplace_back();
+    made.by = apart.by;
+    for (const std::string& name : apart.nodes)
+      for (std::string& copy : copies_of(ensemble, name)) made.nodes.push_back(std::move(copy));
+  }
+  return all;
 }
 
 jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted) {
   jobs::Ensemble part = ensemble;
   part.edges = edges_with_standbys(ensemble);
   std::erase_if(part.edges, [id = wanted.id()](const jobs::Edge& edge) { return edge.s != id && edge.t != id; });
+  part.anti_affinity = anti_affinity_with_standbys(ensemble);
+  std::erase_if(part.anti_affinity, [id = wanted.id()](const jobs::AntiAffinity& apart) {
+    return std::ranges::count(apart.nodes, id) == 0;
+  });
   part.nodes.clear();
   part.nodes[wanted.id()] = standby_node(ensemble.nodes.at(wanted.node));
   return part;
@@ -78,6 +97,7 @@ jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby
 
 jobs::Ensemble with_standbys(jobs::Ensemble ensemble) {
   ensemble.edges = edges_with_standbys(ensemble);
+  ensemble.anti_affinity = anti_affinity_with_standbys(ensemble);
   std::map<std::string, jobs::Node> standbys;
   for (auto& [name, node] : ensemble.nodes)
     for (std::uint32_t number = 1; number <= node.redundancy; ++number)

@@ -36,6 +36,8 @@ struct MissingStandby {
 [[nodiscard]] jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted);
 /// Those with limits, between every copy of one node and every copy of the other: a standby may take its node over.
 [[nodiscard]] std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble);
+/// That which asks for something, with the standbys beside their nodes.
+[[nodiscard]] std::vector<jobs::AntiAffinity> anti_affinity_with_standbys(const jobs::Ensemble& ensemble);
 /// With all standbys as nodes beside the others.
 [[nodiscard]] jobs::Ensemble with_standbys(jobs::Ensemble ensemble);
 /// Whether one is ready for the node.

@@ -23,6 +23,7 @@ struct StandbyTest : PlacedRecordTest {
     Bid bid;
     bid.peer = "p-spare";
     bid.handle.address = {"p-spare", "root"};
+    bid.location.country = country;
     add_standby(record, {"right", 1}, bid);
     AllocationManifest& made = record.standbys.at("right-standby-1").allocations.at("job");
     if (!is_ready) return;
@@ -44,6 +45,7 @@ struct StandbyTest : PlacedRecordTest {
   }
   bool is_taken_over() { return record.manifest.nodes.contains("right") && entry("job").incarnation == "job-s"; }
   SteadyTime now{1h};
+  std::string country;  ///< of the machine that stands by
 };
 
 TEST_F(StandbyTest, WhatTheEnsembleAsksForIsMissingUntilItIsInTheRecord) {
@@ -73,7 +75,25 @@ TEST_F(StandbyTest, EdgesHoldForEveryMachineThatMayTakeTheNodeOver) {
   EXPECT_TRUE(needed_features(part, "right-standby-1").contains(Feature::edges));
   change();
   stand_by();
-  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", "p-right"}, {"right-standby-1", "p-spare"}}));
+  EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", {"p-right"}}, {"right-standby-1", {"p-spare"}}}));
+}
+
+TEST_F(StandbyTest, StandbysAreKeptApartFromAllThatTheirNodesAreKeptApartFrom) {
+  using capability::Area;
+  record.ensemble.anti_affinity = {
+      {{"left", "right"}, Area::country}, {{"right"}, Area::city}, {{"left", "right"}, Area::machine}};
+  const std::vector<jobs::AntiAffinity> all{{{"left", "right", "right-standby-1"}, Area::country},
+                                            {{"right", "right-standby-1"}, Area::city}};
+  EXPECT_EQ(anti_affinity_with_standbys(record.ensemble), all);
+  EXPECT_EQ(with_standbys(record.ensemble).anti_affinity, all);
+  EXPECT_EQ(standby_part(record.ensemble, {"right", 1}).anti_affinity, all);
+  record.ensemble.nodes.at("left").redundancy = 1;
+  EXPECT_EQ(standby_part(record.ensemble, {"left", 1}).anti_affinity.size(), 1u) << "it is not in the other one";
+  change();
+  country = "FR";
+  stand_by(false);
+  EXPECT_EQ(neighbours_of(record, {"left"}).at("right-standby-1"), (PlacedMachine{"p-spare", {.country = "FR"}, false}))
+      << "it may become ready";
 }
 
 TEST_F(StandbyTest, ANodeThatLosesItsMachineGetsThatOfItsStandbyInTheSameChange) {
@@ -191,6 +211,19 @@ TEST_F(StandbyTest, OneThatIsNotWantedIsReleasedAndHoldsUpNothing) {
   record.ensemble.exclude_peers.clear();
   EXPECT_TRUE(is_dropped([&] { update([](jobs::Ensemble& e) { e.nodes.at("right").redundancy = 0; }); }));
   record.ensemble.nodes.at("right").redundancy = 1;
+  const auto keep_apart = [&](capability::Area by) {
+    record.ensemble.anti_affinity.clear();
+    return is_dropped([&] {
+      for (auto& [name, node] : record.manifest.nodes) node.location = {.continent = "Europe", .country = "DE"};
+      update([&](jobs::Ensemble& e) { e.anti_affinity = {{{"right"}, by}}; });
+    });
+  };
+  country = "FR";
+  EXPECT_FALSE(keep_apart(capability::Area::country));
+  EXPECT_TRUE(keep_apart(capability::Area::continent)) << "it does not state its own";
+  country = "DE";
+  EXPECT_TRUE(keep_apart(capability::Area::country));
+  record.ensemble.anti_affinity.clear();
   EXPECT_TRUE(is_dropped([&] { record.status = DeploymentStatus::shutting_down; }));
 }
 
@@ -223,6 +256,7 @@ struct StandbyDeploymentTest : LossTest {
     made.ensemble.nodes.at("node").failure_recovery = of_node;
     made.ensemble.allocations.at("task").type = jobs::AllocationType::service;
     made.ensemble.allocations.at("task").failure_recovery = recovery;
+    made.ensemble.anti_affinity = anti_affinity;
     provider.features = other.features = {"lease"};
     provider.log.clear();
     other.log.clear();
@@ -256,6 +290,7 @@ struct StandbyDeploymentTest : LossTest {
     (void)notify();
   }
   int allocated = 0;
+  std::vector<jobs::AntiAffinity> anti_affinity;
 };
 
 TEST_F(StandbyDeploymentTest, AStandbyIsAllocatedAndRenewedAndNotStarted) {
@@ -287,6 +322,23 @@ TEST_F(StandbyDeploymentTest, TheStatusSaysWhyThereIsNone) {
   other.bids = true;
   EXPECT_TRUE(stands_by(other));
   EXPECT_EQ(allocations(), 2);
+  EXPECT_EQ(starts(provider), 1) << "its primary goes on";
+}
+
+TEST_F(StandbyDeploymentTest, AStandbyThatIsKeptApartIsInAnotherCountry) {
+  anti_affinity = {{{"node"}, capability::Area::country}};
+  provider.location = {.continent = "Europe", .country = "DE"};
+  other.location = {.continent = "Europe", .country = "FR"};
+  run_with_standby();
+  other.location = provider.location;
+  w.run(c, other.forget("task"));
+  ASSERT_TRUE(until([&] { return !deployment->trouble().empty(); }, 5min));
+  const std::string trouble = deployment->trouble();
+  EXPECT_NE(trouble.find("it is in the country of " + provider.peer() + ", which has node node: DE"), std::string::npos)
+      << trouble;
+  EXPECT_NE(trouble.find("asks for 2 machines in different countries"), std::string::npos) << trouble;
+  other.location.country = "FR";
+  EXPECT_TRUE(stands_by(other));
   EXPECT_EQ(starts(provider), 1) << "its primary goes on";
 }
 

@@ -1,7 +1,9 @@
 #include "orchestrator/deployment/update.hpp"
 
 #include <algorithm>
+#include <map>
 
+#include "base/text.hpp"
 #include "orchestrator/deployment/standby.hpp"
 #include "orchestrator/output/results.hpp"
 #include "orchestrator/supervision/trees.hpp"
@@ -71,17 +73,19 @@ jobs::Edge limits_between(const jobs::Ensemble& ensemble, const std::string& s, 
   return all;
 }
 
+/// Whether the update leaves the node where it is.
+bool stays(const DeploymentRecord& record, const jobs::Ensemble& wanted, const std::string& name) {
+  const auto placed = record.manifest.nodes.find(name);
+  const auto node = wanted.nodes.find(name);
+  return placed != record.manifest.nodes.end() && record.ensemble.nodes.contains(name) && node != wanted.nodes.end() &&
+         !must_move(wanted, node->second, placed->second);
+}
+
 /// What runs was measured for the limits that it had when it was placed.
 Result<void> check_edges(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
-  const auto stays = [&](const std::string& name) {
-    const auto placed = record.manifest.nodes.find(name);
-    const auto node = wanted.nodes.find(name);
-    return placed != record.manifest.nodes.end() && record.ensemble.nodes.contains(name) &&
-           node != wanted.nodes.end() && !must_move(wanted, node->second, placed->second);
-  };
   for (std::size_t i = 0; i < wanted.edges.size(); ++i) {
     const jobs::Edge& edge = wanted.edges[i];
-    if (!stays(edge.s) || !stays(edge.t)) continue;
+    if (!stays(record, wanted, edge.s) || !stays(record, wanted, edge.t)) continue;
     const jobs::Edge before = limits_between(record.ensemble, edge.s, edge.t);
     if ((edge.rtt == 0 || (before.rtt != 0 && before.rtt <= edge.rtt)) && before.bw >= edge.bw) continue;
     return fail(Errc::invalid_argument,
@@ -90,6 +94,58 @@ Result<void> check_edges(const DeploymentRecord& record, const jobs::Ensemble& w
                 i, edge.s, edge.t);
   }
   return {};
+}
+
+bool keeps_apart(const jobs::Ensemble& ensemble, capability::Area by, const std::string& a, const std::string& b) {
+  return std::ranges::any_of(ensemble.anti_affinity, [&](const jobs::AntiAffinity& apart) {
+    return apart.by == by && std::ranges::count(apart.nodes, a) > 0 && std::ranges::count(apart.nodes, b) > 0;
+  });
+}
+
+/// What runs stays where it is. What was asked for before held when it was placed.
+Result<void> check_anti_affinity(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  constexpr std::string_view kAdvice = "give one of the nodes another name to have it placed anew";
+  for (std::size_t i = 0; i < wanted.anti_affinity.size(); ++i) {
+    const jobs::AntiAffinity& apart = wanted.anti_affinity[i];
+    if (apart.by == capability::Area::machine) continue;
+    std::map<std::string, std::vector<std::string>> nodes;  // by area
+    for (const std::string& name : apart.nodes) {
+      if (!stays(record, wanted, name)) continue;
+      const capability::Location& at = record.manifest.nodes.at(name).location;
+      if (const std::string_view missing = capability::unstated(apart.by, at); !missing.empty()) {
+        if (keeps_apart(record.ensemble, apart.by, name, name)) continue;
+        return fail(Errc::invalid_argument, "anti_affinity[{}]: {} runs on a machine that does not state its {}; {}", i,
+                    name, missing, kAdvice);
+      }
+      std::vector<std::string>& others = nodes[capability::area_key(apart.by, at)];
+      for (const std::string& other : others)
+        if (!keeps_apart(record.ensemble, apart.by, name, other))
+          return fail(Errc::invalid_argument, "anti_affinity[{}]: {} and {} run in one {} ({}) and stay there; {}", i,
+                      other, name, to_string(apart.by), printable(capability::area_text(apart.by, at)), kAdvice);
+      others.push_back(name);
+    }
+  }
+  return {};
+}
+
+/// Standbys that are not in another area than what runs and the other standbys, as the ensemble asks for now.
+std::set<std::string> crowded_standbys(const DeploymentRecord& record, const jobs::Ensemble& after,
+                                       const std::set<std::string>& moving) {
+  const Placed placed = neighbours_of(record, moving);
+  std::set<std::string> crowded;
+  for (const jobs::AntiAffinity& apart : after.anti_affinity) {
+    if (apart.by == capability::Area::machine) continue;
+    std::set<std::string> taken;
+    for (const std::string& name : apart.nodes)
+      if (const auto node = placed.find(name); node != placed.end())
+        taken.insert(capability::area_key(apart.by, node->second.location));
+    for (const auto& [id, standby] : record.standbys) {
+      if (std::ranges::count(apart.nodes, standby.node.primary_node) == 0 || crowded.contains(id)) continue;
+      const std::string area = capability::area_key(apart.by, standby.node.location);
+      if (area.empty() || !taken.insert(area).second) crowded.insert(id);
+    }
+  }
+  return crowded;
 }
 
 }  // namespace
@@ -138,7 +194,8 @@ Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& 
                   "update when that is here",
                   name);
   }
-  return check_edges(record, wanted);
+  TRY_VOID(check_edges(record, wanted));
+  return check_anti_affinity(record, wanted);
 }
 
 void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
@@ -153,6 +210,7 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   for (const auto& [id, standby] : record.standbys)
     if (!stands_by_still(before, after, standby)) outdated_standbys.push_back(id);
   for (const std::string& id : outdated_standbys) drop_standby(record, id);
+  for (const std::string& id : crowded_standbys(record, after, moving)) drop_standby(record, id);
 
   std::map<std::string, std::vector<std::string>> outdated;  // node -> allocations
   for (const auto& [name, spec] : before.allocations)

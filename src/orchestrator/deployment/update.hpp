@@ -14,7 +14,8 @@
 //     of what is removed or changed is fetched before it is released (cleaner.hpp): that of a removed allocation stays
 //     readable under its name, that of a changed one as the output of the run before.
 //  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was
-//     granted.
+//     granted. Edges between nodes that stay cannot be made stricter, and anti_affinity that is new to them must hold
+//     where they are. A standby that is not kept apart as is asked for now is superseded; another one is sought.
 //  4. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
 //
 // Threads: none.

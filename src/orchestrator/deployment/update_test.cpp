@@ -93,6 +93,34 @@ TEST_F(UpdateTest, LimitsOfEdgesBetweenNodesThatRunAreNotMadeStricter) {
   EXPECT_TRUE(checked(1, 1)) << "it moves, and is measured";
 }
 
+TEST_F(UpdateTest, NodesThatStayAreKeptApartIfTheyAreInDifferentPlaces) {
+  record.manifest.nodes.at("left").location = {.continent = "Europe", .country = "DE", .city = "Berlin"};
+  record.manifest.nodes.at("right").location = {.continent = "Europe", .country = "DE", .city = "Bonn"};
+  jobs::Ensemble wanted = ensemble();
+  const auto error = [&](capability::Area by) {
+    wanted.anti_affinity = {{{"left", "right"}, by}};
+    const Result<void> checked = check_update(record, wanted);
+    return checked ? std::string() : std::string(checked.error().message());
+  };
+  EXPECT_EQ(error(capability::Area::machine), "");
+  EXPECT_EQ(error(capability::Area::city), "");
+  EXPECT_EQ(error(capability::Area::country),
+            "anti_affinity[0]: left and right run in one country (DE) and stay there; give one of the nodes another "
+            "name to have it placed anew");
+  record.ensemble.anti_affinity = wanted.anti_affinity;
+  EXPECT_EQ(error(capability::Area::country), "") << "it is not new";
+  record.ensemble.anti_affinity.clear();
+  wanted.nodes.at("right").peer = "p-elsewhere";
+  EXPECT_EQ(error(capability::Area::country), "") << "it moves";
+  wanted.nodes.at("right").peer.clear();
+  record.manifest.nodes.at("right").location.country.clear();
+  EXPECT_EQ(error(capability::Area::country),
+            "anti_affinity[0]: right runs on a machine that does not state its country; give one of the nodes another "
+            "name to have it placed anew");
+  record.manifest.nodes.erase("right");
+  EXPECT_EQ(error(capability::Area::country), "") << "it has no machine now";
+}
+
 TEST_F(UpdateTest, ANodeGrowsIfItAsksForMoreAndSomethingThatRunsIsStoppedForIt) {
   using Change = std::function<void(jobs::Ensemble&)>;
   const std::set<std::string> left = {"left"};
