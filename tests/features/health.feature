@@ -180,6 +180,39 @@ Feature: Health, inputs and results
     And nothing is left at carol
 
   @workflow-definition
+  Scenario: Nodes that are kept apart wait for machines in different countries
+    Given carol offers 1 cores, 768 MiB of memory and 1 GiB of disk
+    And alice has the file "ensemble.yaml"
+      """
+      version: V1
+      resources:
+        small: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+      allocations:
+        one: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+        two: {executor: sandbox, type: task, resources: small, execution: {type: sandbox, cmd: ["true"]}}
+      nodes:
+        here: {allocations: [one]}
+        there: {allocations: [two]}
+      anti_affinity: [{nodes: [here, there], by: country}]
+      """
+    When bob runs "nunet config set general.host_country DE"
+    Then it succeeds
+    When carol runs "nunet config set general.host_country DE"
+    Then it succeeds
+    When the daemon of bob is stopped
+    And the daemon of carol is stopped
+    And the daemon of bob and carol is started and connected
+    And alice deploys the file "ensemble.yaml" as "pair"
+    Then the reason of "pair" mentions "it is in the country of "
+    And the reason of "pair" mentions "anti_affinity asks for 2 machines in different countries, and the known ones are in 1 (DE)"
+    When carol runs "nunet config set general.host_country FR"
+    Then it succeeds
+    When the daemon of carol is stopped
+    And the daemon of carol is started and connected
+    Then deployment "pair" is completed
+    And nothing is left at bob and carol
+
+  @workflow-definition
   Scenario: Limits that cannot be measured, and measurements that nobody has bid for, are refused by name
     Given alice has the file "ensemble.yaml"
       """
