@@ -123,6 +123,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
   bool held_round = false;
+  bool has_progress = true;  // the last round has given a node a machine
 
   for (;;) {
     missing_.clear();
@@ -141,7 +142,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why());
     if (told_ && std::exchange(held_round, true))
       told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
-    give_up_neighbours(candidate);
+    give_up_neighbours(candidate, has_progress);
     for (const auto& [name, node] : ensemble_.nodes)
       if (!candidate.contains(name)) missing_.insert(name);
     neighbours_ = placed_with(candidate);
@@ -165,7 +166,9 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     const Match found = match(market, wanted);
     explanation_.add_match(market, wanted, found, survey_->links());
     if (choice_told_) choice_told_(choice());
-    candidate.merge(chosen_bids(market, wanted, found, bids_));
+    Candidate chosen = chosen_bids(market, wanted, found, bids_);
+    has_progress = !chosen.empty();
+    candidate.merge(chosen);
   }
 }
 
@@ -176,7 +179,7 @@ Placed Auction::placed_with(const Candidate& candidate) const {
 }
 
 /// See (4); the bids are those of the last round.
-void Auction::give_up_neighbours(Candidate& candidate) const {
+void Auction::give_up_neighbours(Candidate& candidate, bool has_progress) const {
   std::vector<std::string> open;
   for (const auto& [node, bids] : bids_)
     if (ensemble_.nodes.contains(node) && !candidate.contains(node)) open.push_back(node);
@@ -189,7 +192,7 @@ void Auction::give_up_neighbours(Candidate& candidate) const {
       if (candidate.erase(other) > 0) open.push_back(other);
     }
     for (const jobs::AntiAffinity& apart : ensemble_.anti_affinity) {
-      if (apart.by == capability::Area::machine || std::ranges::count(apart.nodes, node) == 0) continue;
+      if (has_progress || apart.by == capability::Area::machine || std::ranges::count(apart.nodes, node) == 0) continue;
       for (const std::string& other : apart.nodes)
         if (candidate.erase(other) > 0) open.push_back(other);
     }
