@@ -26,9 +26,9 @@
 //     measured keeps its limits. Nodes that have a machine, of this run or by join(), are measured with those that
 //     bid, and edges to them hold as well. If a node has bids and none that keeps them, the nodes of this run that
 //     edges join to it, directly or through others, give up their machines before the next round. So do those that
-//     anti_affinity joins to it, but only after a round that has given no node a machine: until then those that have bid
-//     for other nodes in vain may bid for it. Nodes are kept apart from those that have a machine, whether that answers
-//     or not.
+//     anti_affinity joins to it, but only after a round that has given no node a machine: until then those that have
+//     bid for other nodes in vain may bid for it. Nodes are kept apart from those that have a machine, whether that
+//     answers or not.
 //  5. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
 //     (decisions 0913, 0922). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round,
 //     while its bids do not give every node a machine, are asked a question that is valid for longer
