@@ -4,7 +4,8 @@
 //  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
 //  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
 //     last two are final, and the execution stays known with its result and logs until remove().
-//  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing.
+//  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing. progress() tells
+//     meanwhile what a start that takes long waits for: an image.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir. They rotate: the newest
 //     Request::log_limit bytes are kept. Work waits in its write() only where it writes faster than its engine copies
 //     (sandbox.hpp); it never fails by that, and nothing is lost. read_log() reads them by offsets that count
@@ -194,6 +195,16 @@ struct ExecOutput {
   std::string err;
 };
 
+/// How far an image is that a start waits for, in bytes. `total` is 0 while it is not known, and may grow; `done` is at
+/// most that.
+struct ImageProgress {
+  enum class Phase { pulling, loading, extracting };
+  Phase phase = Phase::pulling;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  friend bool operator==(const ImageProgress&, const ImageProgress&) = default;
+};
+
 /// Of an error of Executor::take_files(): the engine has not tried it, so it is to be tried again.
 inline bool is_not_tried(const Error& error) {
   return error.is(Errc::unsupported) || error.is(Errc::cancelled) || error.is(Errc::deadline_exceeded);
@@ -224,6 +235,8 @@ class Executor {
   [[nodiscard]] virtual std::string_view type() const = 0;
 
   virtual Task<Result<void>> start(Request request) = 0;
+  /// Of an execution that is being started; nothing of any other, and where nothing takes long.
+  [[nodiscard]] virtual std::optional<ImageProgress> progress(const ExecutionId& /*id*/) const { return std::nullopt; }
   /// Until the execution ends; its result. Any number of waiters, also after the end.
   virtual Task<Result<ExecutionResult>> wait(ExecutionId id) = 0;
   /// Sends SIGTERM to the work, and after `grace` SIGKILL to all its processes. Returns when it has ended. Success if

@@ -27,6 +27,12 @@ Task<Result<void>> ExecutorBase::until_over(ExecutionPtr run) {
   co_return Result<void>();
 }
 
+std::optional<ImageProgress> ExecutorBase::progress(const ExecutionId& id) const {
+  const auto it = runs_.find(id);
+  if (it == runs_.end() || it->second->state != State::pending) return std::nullopt;
+  return it->second->progress;
+}
+
 Task<Result<ExecutionResult>> ExecutorBase::wait(ExecutionId id) {
   CO_TRY(ExecutionPtr run, find(id));
   CO_TRY_VOID(co_await until_over(run));

@@ -14,9 +14,10 @@ namespace dms::executor {
 struct Execution {
   Request request;
   State state = State::pending;
-  bool stopping = false;    ///< stop() has been called
-  bool over = false;        ///< nothing of it runs any more, and `result` is complete
-  std::string kill_reason;  ///< set: ended from outside, and why
+  std::optional<ImageProgress> progress;  ///< of its start
+  bool stopping = false;                  ///< stop() has been called
+  bool over = false;                      ///< nothing of it runs any more, and `result` is complete
+  std::string kill_reason;                ///< set: ended from outside, and why
   ExecutionResult result;
   std::uint64_t out_total = 0;  ///< bytes written in all, once `over`; 0 if that is not known
   std::uint64_t err_total = 0;
@@ -25,6 +26,7 @@ struct Execution {
 
 class ExecutorBase : public Executor {
  public:
+  [[nodiscard]] std::optional<ImageProgress> progress(const ExecutionId& id) const override;
   Task<Result<ExecutionResult>> wait(ExecutionId id) override;
   Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
   Task<Result<Status>> status(ExecutionId id) override;

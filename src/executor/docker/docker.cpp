@@ -62,6 +62,7 @@ Task<Result<void>> Docker::start(Request request) {
   run->name = docker_container_name(run->request, options_);
   CO_TRY_VOID(add(run));
   Result<void> begun = co_await begin(run);
+  run->progress.reset();
   if (begun) co_return Result<void>();
   ++metrics_.start_failures;
   nursery_.spawn(discard(run));  // continues if this start is cancelled
@@ -96,12 +97,13 @@ Task<Result<void>> Docker::begin(RunPtr run) {
   CO_TRY_VOID(co_await offload(making));
   CO_TRY(DockerLog log, DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::fresh));
   if (run->request.image_archive.empty()) {
-    CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
+    CO_TRY_VOID(co_await ensure_image(run));
     std::string body = docker_create_body(run->request, options_);
     CO_TRY_VOID(co_await create_container(run, std::move(body)));
   } else {
     CO_TRY_VOID(co_await create_from_archive(run));
   }
+  run->progress.reset();  // the image is here
   // In force from the start on: no daemon may be left to set it.
   if (run->request.deadline && has_deadlines()) CO_TRY_VOID(co_await watch_deadline(run, *run->request.deadline));
   const std::string begin_path = "/containers/" + run->name + "/start";
@@ -113,6 +115,7 @@ Task<Result<void>> Docker::begin(RunPtr run) {
 
 /// What came with the work cannot be removed before a container uses it.
 Task<Result<void>> Docker::create_from_archive(RunPtr run) {
+  run->progress = ImageProgress{.phase = ImageProgress::Phase::loading};
   const Mutex::Lock lock = co_await loading_.lock();
   CO_TRY_VOID(co_await load_image(run));
   std::string body = docker_create_body(run->request, options_, run->image);

@@ -7,7 +7,8 @@
 //     close() leaves them running. recover() takes up the known ones that run or have ended, and removes all others.
 //  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
 //     Or the image comes with the work, as an archive: it is loaded without a name, so it replaces none
-//     (image_archive.hpp), and removed with the last container that uses it, unless it has got a tag.
+//     (image_archive.hpp), and removed with the last container that uses it, unless it has got a tag. progress() tells
+//     meanwhile what the engine does (image_stream.hpp).
 //  3. Limits: NanoCPUs (below 0.01 core a quota in periods of 1 s: cpu_quota.hpp), memory without swap beyond it,
 //     number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
@@ -128,10 +129,10 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> create_from_archive(RunPtr run);
   /// Its id in the run.
   Task<Result<void>> create_container(RunPtr run, std::string body);
-  Task<Result<void>> ensure_image(std::string image);
+  Task<Result<void>> ensure_image(RunPtr run);
   [[nodiscard]] std::filesystem::path image_marker(const std::string& id) const;
   Task<Result<void>> load_image(RunPtr run);
-  Task<Result<void>> send_image(std::filesystem::path file, std::string& said);
+  Task<Result<void>> send_image(RunPtr run, std::filesystem::path file, std::string& said);
   Task<Result<void>> release_image(std::string id);
   Task<void> release_image_logged(std::string id);
   Task<Result<void>> release_empty_images();

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "executor/sent_stream.hpp"
 #include "runtime/process.hpp"
 
@@ -72,7 +74,8 @@ Task<Result<DockerApi::Stream>> DockerApi::answer_to(Stream stream, HttpRequest 
 
 namespace {
 
-Task<Result<void>> send_file(ByteStream& to, Fd file, std::uint64_t size, std::string path) {
+Task<Result<void>> send_file(ByteStream& to, Fd file, std::uint64_t size, std::string path,
+                             const DockerApi::OnSent& on_sent) {
   const std::string head = fmt::format(
       "POST {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: "
       "{}\r\n\r\n",
@@ -87,13 +90,14 @@ Task<Result<void>> send_file(ByteStream& to, Fd file, std::uint64_t size, std::s
     const BytesView part = BytesView(block).first(static_cast<std::size_t>(got));
     CO_TRY_VOID(co_await to.write(part));
     sent += static_cast<std::uint64_t>(got);
+    if (on_sent) on_sent(std::min(sent, size), size);
   }
   co_return Result<void>();
 }
 
 }  // namespace
 
-Task<Result<DockerApi::Stream>> DockerApi::upload(std::string path, std::filesystem::path file) {
+Task<Result<DockerApi::Stream>> DockerApi::upload(std::string path, std::filesystem::path file, OnSent on_sent) {
   Fd fd(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   struct stat info {};
   if (!fd || ::fstat(fd.get(), &info) != 0)
@@ -101,7 +105,7 @@ Task<Result<DockerApi::Stream>> DockerApi::upload(std::string path, std::filesys
   const auto size = static_cast<std::uint64_t>(info.st_size);
   CO_TRY(Stream stream, co_await connect());
   // An engine that refuses it need not read it to the end: its answer says why.
-  const Result<void> sent = co_await send_file(*stream.connection, std::move(fd), size, path);
+  const Result<void> sent = co_await send_file(*stream.connection, std::move(fd), size, path, on_sent);
   if (!sent && sent.error().is(Errc::cancelled)) co_return std::unexpected(sent.error());
   stream.connection = std::make_unique<SentStream>(std::move(stream.connection));
   HttpRequest request("POST", std::move(path));

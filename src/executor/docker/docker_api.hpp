@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,8 +44,10 @@ class DockerApi {
   };
   Task<Result<Stream>> stream(std::string method, std::string path, std::string body = "");
 
+  /// Called on the lane after each block: bytes sent, and of the whole file.
+  using OnSent = std::function<void(std::uint64_t sent, std::uint64_t size)>;
   /// The response to a tar file that is sent.
-  Task<Result<Stream>> upload(std::string path, std::filesystem::path file);
+  Task<Result<Stream>> upload(std::string path, std::filesystem::path file, OnSent on_sent);
 
   [[nodiscard]] const std::string& socket() const { return socket_; }
 

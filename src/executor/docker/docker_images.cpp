@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "executor/docker/docker_run.hpp"
 #include "executor/docker/image_archive.hpp"
+#include "executor/docker/image_stream.hpp"
 
 namespace dms::executor {
 namespace fs = std::filesystem;
@@ -14,34 +15,15 @@ namespace {
 constexpr std::string_view kMarker = "image-";
 constexpr Duration kListTime = 10s;
 
-/// Removes the complete lines from the front of `pending`, and calls `use` with each. The engine reports progress and
-/// errors as one JSON object a line.
-Result<void> read_lines(std::string& pending, const std::string& what, std::string* stream) {
-  for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-    const std::string line = pending.substr(0, end);
-    pending.erase(0, end + 1);
-    const Result<json::Value> parsed = json::parse(line);
-    if (!parsed) continue;
-    if (const std::string error = json_text(*parsed, {"error"}); !error.empty())
-      return fail(Errc::not_found, "{}: {}", what, error.substr(0, 500));
-    log::debug("executor", "{}: {}", what, json_text(*parsed, {"status"}));
-    if (stream != nullptr) *stream += json_text(*parsed, {"stream"});
-  }
-  if (pending.size() > 64 * 1024) return fail(Errc::limit_exceeded, "{}: a progress line without end", what);
-  return {};
-}
-
-/// Until the engine has told all. `stream` gets what it says of the result.
-Task<Result<void>> read_progress(HttpBody& body, std::string what, std::string* stream) {
-  std::string pending;
+/// Until the engine has told all.
+Task<Result<void>> read_image_stream(HttpBody& body, ImageStream& stream, Execution& run) {
   Bytes chunk(16 * 1024);
   for (;;) {
     CO_TRY(const std::size_t got, co_await body.read_some(chunk));
-    pending.append(as_text(BytesView(chunk).first(got)));
-    if (got == 0) pending += '\n';
-    CO_TRY_VOID(read_lines(pending, what, stream));
+    const Result<void> taken = got == 0 ? stream.end() : stream.feed(BytesView(chunk).first(got));
+    if (const std::optional<ImageProgress> progress = stream.progress()) run.progress = progress;
+    CO_TRY_VOID(taken);
     if (got == 0) co_return Result<void>();
-    if (stream != nullptr && stream->size() > 64 * 1024) co_return fail(Errc::limit_exceeded, "{}: no end", what);
   }
 }
 
@@ -79,15 +61,18 @@ std::string image_id(const std::string& text) {
   return is_container_id(id) ? id : std::string();
 }
 
-Task<Result<void>> Docker::ensure_image(std::string image) {
+Task<Result<void>> Docker::ensure_image(RunPtr run) {
+  const std::string image = tagged_image(run->request.engine.params.image);
   const std::string path = "/images/" + image + "/json";
   Result<json::Value> there = co_await api_.call("GET", path);
   if (there) co_return Result<void>();
   if (!there.error().is(Errc::not_found)) co_return std::unexpected(there.error());
   log::info("executor", "pulling image {}", image);
   const std::string pull = "/images/create?fromImage=" + url_encode(image);
-  CO_TRY(DockerApi::Stream progress, co_await api_.stream("POST", pull));
-  co_return co_await read_progress(*progress.body, fmt::format("pull image '{}'", image), nullptr);
+  run->progress = ImageProgress();
+  CO_TRY(DockerApi::Stream answer, co_await api_.stream("POST", pull));
+  ImageStream stream(fmt::format("pull image '{}'", image), ImageProgress::Phase::pulling);
+  co_return co_await read_image_stream(*answer.body, stream, *run);
 }
 
 fs::path Docker::image_marker(const std::string& id) const {
@@ -109,7 +94,7 @@ Task<Result<void>> Docker::load_image(RunPtr run) {
   };
   CO_TRY(run->image, co_await offload(rewriting));
   std::string said;
-  const Result<void> loaded = co_await send_image(safe, said);
+  const Result<void> loaded = co_await send_image(run, safe, said);
   auto removing = [&safe] {
     std::error_code ignored;
     return fs::remove(safe, ignored);
@@ -129,9 +114,17 @@ Task<Result<void>> Docker::load_image(RunPtr run) {
   co_return Result<void>();
 }
 
-Task<Result<void>> Docker::send_image(fs::path file, std::string& said) {
-  CO_TRY(DockerApi::Stream answer, co_await api_.upload("/images/load?quiet=1", std::move(file)));
-  co_return co_await read_progress(*answer.body, "load the archive of the image", &said);
+Task<Result<void>> Docker::send_image(RunPtr run, fs::path file, std::string& said) {
+  DockerApi::OnSent sending = [run](std::uint64_t sent, std::uint64_t size) {
+    run->progress = ImageProgress{ImageProgress::Phase::loading, sent, size};
+  };
+  Task<Result<DockerApi::Stream>> uploading = api_.upload("/images/load?quiet=0", std::move(file), std::move(sending));
+  CO_TRY(DockerApi::Stream answer, co_await std::move(uploading));
+  const std::uint64_t size = run->progress ? run->progress->total : 0;
+  ImageStream stream("load the archive of the image", ImageProgress::Phase::loading, size);
+  const Result<void> told = co_await read_image_stream(*answer.body, stream, *run);
+  said = stream.said();
+  co_return told;
 }
 
 /// Removes an image that came with the work, unless a container uses it or it has got a tag.

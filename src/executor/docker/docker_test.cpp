@@ -1,5 +1,6 @@
 #include "executor/docker/docker.hpp"
 
+#include "base/file.hpp"
 #include "executor/docker/test_engine.hpp"
 
 namespace dms::executor {
@@ -73,6 +74,40 @@ TEST_F(DockerTest, PullsAMissingImageAndReportsAFailure) {
   EXPECT_THAT(started.error().to_string(), HasSubstr("denied: no access"));
   EXPECT_THAT(net_.written, HasSubstr("POST /images/create?fromImage=nunet-test%3Abusybox HTTP/1.1"));
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/nunet_job_e1"));
+}
+
+TEST_F(DockerTest, TellsHowFarAnImageIsWhileItIsPulled) {
+  const auto begin = [](Docker& docker, Request request) -> Task<void> {
+    (void)co_await docker.start(std::move(request));
+  };
+  const std::string told =
+      "{\"status\":\"Pulling from library/nunet-test\",\"id\":\"busybox\"}\r\n"
+      "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":34,\"total\":120},\"id\":\"aa\"}\r\n";
+  net_.answers = {http(404, R"({"message":"No such image"})"), "HTTP/1.1 200 OK\r\n\r\n" + told + std::string(kHangs)};
+  Nursery starting(node_.runtime().lane, "starting");
+  starting.spawn(begin(docker_, docker_request(dir_, {"true"})));
+  world_.run_for(1s);
+  ASSERT_TRUE(net_.answers.empty());
+  const ImageProgress expected{ImageProgress::Phase::pulling, 34, 120};
+  EXPECT_EQ(docker_.progress(ExecutionId("e1")), expected);
+  EXPECT_FALSE(docker_.progress(ExecutionId("e2")));
+  net_.answers = {http(204, "")};
+  run(starting.close());
+  EXPECT_FALSE(docker_.progress(ExecutionId("e1"))) << "the start is given up";
+}
+
+TEST_F(DockerTest, TellsOfEachBlockOfAFileThatItSends) {
+  const fs::path file = dir_ / "image.tar";
+  ASSERT_TRUE(write_file(file, std::string((2 << 20) + 5, 'x')));
+  net_.answers = {http(200, "{}")};
+  std::vector<std::uint64_t> sent;
+  DockerApi::OnSent on_sent = [&sent](std::uint64_t bytes, std::uint64_t size) {
+    EXPECT_EQ(size, (2u << 20) + 5);
+    sent.push_back(bytes);
+  };
+  DockerApi api(net_, std::string(kDockerSocket));
+  EXPECT_TRUE(run(api.upload("/images/load?quiet=0", file, std::move(on_sent))));
+  EXPECT_EQ(sent, (std::vector<std::uint64_t>{1 << 20, 2 << 20, (2 << 20) + 5}));
 }
 
 TEST_F(DockerTest, FailedStartRemovesTheContainer) {

@@ -1,5 +1,6 @@
 #include "executor/fake/fake.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace dms::executor {
@@ -47,10 +48,10 @@ Result<void> apply(FakeScript& script, std::string_view key, std::string value) 
   } else if (key == "FAKE_WRITE_SECONDS") {
     TRY(const double seconds, number(key, value));
     script.writes_for = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-  } else if (key == "FAKE_DISK_MIB") {
+  } else if (key == "FAKE_DISK_MIB" || key == "FAKE_IMAGE_MIB") {
     TRY(const double mib, number(key, value));
     if (mib < 0) return fail(Errc::invalid_argument, "{}: '{}' is less than 0", key, value);
-    script.disk_bytes = static_cast<std::uint64_t>(mib) << 20;
+    (key == "FAKE_DISK_MIB" ? script.disk_bytes : script.image_bytes) = static_cast<std::uint64_t>(mib) << 20;
   } else if (key == "FAKE_START_SECONDS") {
     TRY(const double seconds, number(key, value));
     script.startup = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -109,6 +110,7 @@ Task<Result<void>> Fake::start(Request request) {
   work.deadline = request.deadline;
   work.request = std::move(request);
   work.script = std::move(script);
+  work.since = lane_.now();
   auto run = std::make_shared<Run>(work);
   CO_TRY_VOID(add(run));
   Result<void> slept;
@@ -133,6 +135,20 @@ Task<Result<void>> Fake::start(Request request) {
   metrics_.running.add();
   nursery_.spawn(live(run));
   co_return Result<void>();
+}
+
+std::optional<ImageProgress> Fake::progress(const ExecutionId& id) const {
+  const Result<RunPtr> run = find<Run>(id);
+  if (!run || (*run)->state != State::pending) return std::nullopt;
+  const FakeHost::Work& work = (*run)->work;
+  if (work.script.image_bytes == 0) return std::nullopt;
+  const double part = work.script.startup > 0ns ? static_cast<double>((lane_.now() - work.since).count()) /
+                                                      static_cast<double>(work.script.startup.count())
+                                                : 1;
+  ImageProgress progress;
+  progress.total = work.script.image_bytes;
+  progress.done = std::min(progress.total, static_cast<std::uint64_t>(part * static_cast<double>(progress.total)));
+  return progress;
 }
 
 /// Waits until the running time has elapsed, of which paused time is no part, or the deadline has come.

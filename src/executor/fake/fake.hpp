@@ -1,9 +1,9 @@
 // The scripted executor of the simulation: runs that take virtual time and end as scripted. Also the "null" type.
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
-// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_WRITE_SECONDS, FAKE_DISK_MIB, FAKE_START_SECONDS,
-// FAKE_START_ERROR, FAKE_IGNORE_TERM, FAKE_HEALTHY_AFTER, FAKE_UNHEALTHY_AFTER), so that an ensemble can choose; the
-// default script. It starts no process and writes no file; FakeHost::begins may.
+// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_WRITE_SECONDS, FAKE_DISK_MIB, FAKE_IMAGE_MIB,
+// FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM, FAKE_HEALTHY_AFTER, FAKE_UNHEALTHY_AFTER), so that an
+// ensemble can choose; the default script. It starts no process and writes no file; FakeHost::begins may.
 //
 // kRunMark in FAKE_OUT and FAKE_ERR is replaced by the name of the run, so that the outputs of two runs differ.
 //
@@ -38,6 +38,7 @@ struct FakeScript {
   std::optional<Duration> unhealthy_after;  // from then on they fail again
   std::uint64_t memory_bytes = 0;           // used while it runs
   std::uint64_t disk_bytes = 0;             // as Executor::written_elsewhere() says, until the run is removed
+  std::uint64_t image_bytes = 0;            // pulled evenly while it starts, as progress() tells; 0: nothing is
   bool counts_cpu = true;                   // false: as an engine that does not count processor time
   Duration check_takes = 0ns;               // how long exec() and probe() take
   int http_status = 200;                    // of its answers
@@ -56,7 +57,7 @@ struct FakeHost {
     bool over = false;
     ExecutionResult result;
     Duration left = 0ns;                 // of running time
-    SteadyTime since{};                  // when it was started or resumed
+    SteadyTime since{};                  // when its start began, then when it ran or was resumed
     std::optional<SteadyTime> deadline;  // ends it
     std::optional<SteadyTime> ended_at;
   };
@@ -96,6 +97,7 @@ class Fake final : public ExecutorBase {
   [[nodiscard]] std::string unenforced() const override { return host_->unenforced; }
   [[nodiscard]] bool binds_actor_dir() const override { return host_->binds_actor_dir; }
   Task<Result<void>> start(Request request) override;
+  [[nodiscard]] std::optional<ImageProgress> progress(const ExecutionId& id) const override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;
   Task<Result<void>> resume(ExecutionId id) override;

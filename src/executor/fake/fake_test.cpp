@@ -66,6 +66,22 @@ Task<void> start_later(Fake& fake, Request request, std::optional<Result<void>>&
   started = co_await fake.start(std::move(request));
 }
 
+TEST_F(FakeTest, TellsHowFarItsImageIsWhileItStarts) {
+  std::optional<Result<void>> started;
+  Nursery starting(node_.runtime().lane, "starting");
+  starting.spawn(start_later(fake_, request({"FAKE_START_SECONDS=40", "FAKE_IMAGE_MIB=100"}), started));
+  world_.run_for(10s);
+  const std::optional<ImageProgress> progress = fake_.progress(id_);
+  ASSERT_TRUE(progress);
+  EXPECT_EQ(progress->phase, ImageProgress::Phase::pulling);
+  EXPECT_EQ(progress->done, 25u << 20);
+  EXPECT_EQ(progress->total, 100u << 20);
+  world_.run_for(40s);
+  ASSERT_TRUE(started && *started);
+  EXPECT_FALSE(fake_.progress(id_)) << "it runs";
+  EXPECT_FALSE(fake_.progress(ExecutionId("other")));
+}
+
 TEST_F(FakeTest, AStartOfWhatIsRemovedMeanwhileFails) {
   std::optional<Result<void>> started;
   Nursery starting(node_.runtime().lane, "starting");
