@@ -22,6 +22,8 @@
 //     of the work. Otherwise the orchestrator may have the work run elsewhere.
 //  7. A run that the owner of the provider's machine has ended is reported as terminated, with ended_by_owner: it may
 //     run elsewhere, and that machine is not asked again for its deployment.
+//  8. While a run is being started, its provider tells how far its inputs and its image are (AllocationProgress): one
+//     way, and only a change. It is to be shown, and nothing follows from it. A renewal reports the same.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS
 // 0.5.x.
@@ -29,6 +31,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -208,6 +211,27 @@ enum class Health { unknown, starting, healthy, unhealthy };
 NAMED_ENUM(Health, {Health::unknown, ""}, {Health::starting, "starting"}, {Health::healthy, "healthy"},
            {Health::unhealthy, "unhealthy"});
 
+/// What a run that is being started waits for: its inputs are fetched; its image is pulled from a registry, loaded from
+/// an archive, or extracted.
+enum class StartPhase { unknown, inputs, pulling, loading, extracting };
+NAMED_ENUM(StartPhase, {StartPhase::unknown, ""}, {StartPhase::inputs, "inputs"}, {StartPhase::pulling, "pulling"},
+           {StartPhase::loading, "loading"}, {StartPhase::extracting, "extracting"});
+constexpr StartPhase unknown_name(StartPhase) { return StartPhase::unknown; }
+
+/// How far that is, in bytes. `total` is 0 while it is not known, and may grow.
+struct StartProgress {
+  StartPhase phase{};
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  /// Whether it can be shown. What a later version tells beside that is not.
+  [[nodiscard]] bool is_sound() const { return phase != StartPhase::unknown && done <= total; }
+  friend bool operator==(const StartProgress&, const StartProgress&) = default;
+  static constexpr auto json_fields() {
+    using P = StartProgress;
+    return std::tuple(json::field("phase", &P::phase), json::field("done", &P::done), json::field("total", &P::total));
+  }
+};
+
 /// What a provider holds of one allocation.
 struct AllocationReport {
   AllocationStatus status{};
@@ -218,13 +242,14 @@ struct AllocationReport {
   std::string reason;          ///< why it failed
   std::uint64_t out_size = 0;  ///< bytes that the run has written so far
   std::uint64_t err_size = 0;
-  Health health = Health::unknown;  ///< unknown without a health check
-  std::string health_message;       ///< of the last check that failed
-  double cpu_seconds = 0;           ///< of the run, in all; 0 and absent: not known
-  std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most; 0 and absent: not known
-  bool brings_inputs = false;       ///< its start waits for inputs, which are being fetched
-  bool restart_failed = false;      ///< see (6)
-  bool ended_by_owner = false;      ///< see (7)
+  Health health = Health::unknown;        ///< unknown without a health check
+  std::string health_message;             ///< of the last check that failed
+  double cpu_seconds = 0;                 ///< of the run, in all; 0 and absent: not known
+  std::uint64_t memory_bytes = 0;         ///< of a run that has ended, the most; 0 and absent: not known
+  bool brings_inputs = false;             ///< its start waits for inputs, which are being fetched
+  bool restart_failed = false;            ///< see (6)
+  bool ended_by_owner = false;            ///< see (7)
+  std::optional<StartProgress> progress;  ///< of its start, see (8); absent: nothing is waited for, or not known
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
@@ -236,7 +261,7 @@ struct AllocationReport {
         json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
         json::field("cpu_seconds", &R::cpu_seconds, omit), json::field("memory_bytes", &R::memory_bytes, omit),
         json::field("brings_inputs", &R::brings_inputs, omit), json::field("restart_failed", &R::restart_failed, omit),
-        json::field("ended_by_owner", &R::ended_by_owner, omit));
+        json::field("ended_by_owner", &R::ended_by_owner, omit), json::field("progress", &R::progress, omit));
   }
 };
 
@@ -411,6 +436,18 @@ struct AllocationChanged {
   }
 };
 
+/// A provider tells an orchestrator that renews how far the start of a run is, see (8).
+struct AllocationProgress {
+  std::string allocation_id;
+  std::string incarnation;
+  StartProgress progress;
+  static constexpr auto json_fields() {
+    using P = AllocationProgress;
+    return std::tuple(json::field("AllocationID", &P::allocation_id), json::field("Incarnation", &P::incarnation),
+                      json::field("Progress", &P::progress));
+  }
+};
+
 /// Requests of newer nodes carry the whole id where others carry the allocation's name.
 inline std::string full_allocation_id(std::string_view ensemble, std::string_view name) {
   return jobs::ensemble_id(name) == ensemble && name != ensemble ? std::string(name)
@@ -454,6 +491,10 @@ inline constexpr Behaviour<TaskTermination, Ack> kTaskTermination{
 inline constexpr Behaviour<AllocationChanged, Nothing> kAllocationChanged{
     {.path = "/dms/orchestrator/allocation-changed",
      .help = "Hint to an orchestrator that its next renewal reports something new",
+     .timeout = 5s}};
+inline constexpr Behaviour<AllocationProgress, Nothing> kAllocationProgress{
+    {.path = "/dms/orchestrator/allocation-progress",
+     .help = "Tell an orchestrator how far the start of an allocation is",
      .timeout = 5s}};
 
 }  // namespace dms::protocol

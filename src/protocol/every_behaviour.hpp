@@ -29,6 +29,6 @@ inline constexpr auto kEveryBehaviour = std::tie(
     // Between an orchestrator and a provider
     kBidRequest, kBid, kEdge, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart,
     kAllocationStats, kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown,
-    kTaskTermination, kAllocationChanged, kOrchestratorInput, kWorkGrant);
+    kTaskTermination, kAllocationChanged, kAllocationProgress, kOrchestratorInput, kWorkGrant);
 
 }  // namespace dms::protocol

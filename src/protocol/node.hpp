@@ -264,6 +264,7 @@ struct AllocationInfo {
   std::uint32_t restarts = 0;  ///< in its place, by its orchestrator
   std::string reason;          ///< of work that has ended
   int exit_code = 0;
+  std::optional<StartProgress> progress;  ///< of its start
   // If the request asks for usage; 0 and absent: not known.
   double cpu_seconds = 0;
   std::uint64_t memory_bytes = 0;  ///< of work that has ended, the most
@@ -273,18 +274,18 @@ struct AllocationInfo {
   static constexpr auto json_fields() {
     using I = AllocationInfo;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
-                      json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
-                      json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
-                      json::field("using_ports", &I::using_ports), json::field("created_at", &I::created_at),
-                      json::field("started_at", &I::started_at), json::field("name", &I::name, omit),
-                      json::field("lease", &I::lease_ns, omit), json::field("being_ended", &I::being_ended, omit),
-                      json::field("ended_by_owner", &I::ended_by_owner, omit),
-                      json::field("restarts", &I::restarts, omit), json::field("reason", &I::reason, omit),
-                      json::field("exit_code", &I::exit_code, omit), json::field("cpu_seconds", &I::cpu_seconds, omit),
-                      json::field("memory_bytes", &I::memory_bytes, omit),
-                      json::field("disk_bytes", &I::disk_bytes, omit), json::field("stdout_size", &I::out_size, omit),
-                      json::field("stderr_size", &I::err_size, omit));
+    return std::tuple(
+        json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
+        json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
+        json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
+        json::field("using_ports", &I::using_ports), json::field("created_at", &I::created_at),
+        json::field("started_at", &I::started_at), json::field("name", &I::name, omit),
+        json::field("lease", &I::lease_ns, omit), json::field("being_ended", &I::being_ended, omit),
+        json::field("ended_by_owner", &I::ended_by_owner, omit), json::field("restarts", &I::restarts, omit),
+        json::field("reason", &I::reason, omit), json::field("exit_code", &I::exit_code, omit),
+        json::field("progress", &I::progress, omit), json::field("cpu_seconds", &I::cpu_seconds, omit),
+        json::field("memory_bytes", &I::memory_bytes, omit), json::field("disk_bytes", &I::disk_bytes, omit),
+        json::field("stdout_size", &I::out_size, omit), json::field("stderr_size", &I::err_size, omit));
   }
 };
 

@@ -313,6 +313,7 @@ Task<protocol::AllocationReport> Allocation::report() {
   report.status = status();
   report.incarnation = record_.incarnation;
   report.brings_inputs = record_.phase == Phase::starting && bringing_inputs_;
+  report.progress = progress();
   if (active()) report.lease_ns = parts_.leases.left(name()).count();
   if (record_.phase == Phase::running && checks_) {
     report.health = checks_->monitor.health();

@@ -42,6 +42,9 @@
 //     comes, also after a start of the daemon. A restart with a folder that is above the disk does not run. What the
 //     engine says that the run has written elsewhere counts too, as last asked. Not counted: output and what was
 //     brought as an image, which have bounds of their own.
+// 12. While a run is being started, progress() says how far its inputs and its image are. An orchestrator that renews
+//     is told a change of that, a message at a time and none within kProgressPause of the one before. Nothing is told
+//     later than that, so nothing is queued, and one that is lost is made up for by the next.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
@@ -87,6 +90,8 @@ inline constexpr Duration kLongestDiskRest = 10min;
 inline constexpr Duration kDiskGrace = 0s;
 /// Of a run whose allocation declares none.
 inline constexpr std::uint64_t kUndeclaredDisk = std::uint64_t{1} << 30;
+/// Between two messages about the progress of one start.
+inline constexpr Duration kProgressPause = 1s;
 /// Attempts to take over its files; then what cannot be removed is quarantined.
 inline constexpr int kTakings = 3;
 
@@ -154,6 +159,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<Result<executor::LogPage>> read_log(std::string run, executor::LogStream stream, std::uint64_t offset,
                                            std::size_t max_bytes);
   Task<protocol::AllocationReport> report();
+  /// See (12).
+  [[nodiscard]] std::optional<protocol::StartProgress> progress() const;
 
   Task<void> end_lease();
   /// Success when the run has ended, and its end and that no other follows are stored.
@@ -219,6 +226,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   // The tasks of a run, in run_
   Task<void> launch(std::string incarnation);
   Task<void> relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation);
+  Task<void> tell_progress(std::string incarnation);
   Task<void> watch(std::string incarnation);
   Task<void> begin_checks();
   void on_health();
@@ -267,6 +275,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   int refused_takings_ = 0;             ///< of its files, by an engine that has tried
   Sizes sizes_;                         ///< of its output, as last read
   bool bringing_inputs_ = false;        ///< of the current run
+  protocol::StartProgress brought_;     ///< of its inputs
   bool watching_ = false;               ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                    ///< requests that wait for the outcome of a start
 };

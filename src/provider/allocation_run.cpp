@@ -32,6 +32,16 @@ executor::ExecutionResult never_ran(std::string reason) {
 
 bool let_go(const Error& error) { return error.is(Errc::cancelled) || error.is(Errc::closed); }
 
+protocol::StartPhase phase_of(const executor::ImageProgress& image) {
+  using ImagePhase = executor::ImageProgress::Phase;
+  switch (image.phase) {
+    case ImagePhase::pulling: return protocol::StartPhase::pulling;
+    case ImagePhase::loading: return protocol::StartPhase::loading;
+    case ImagePhase::extracting: return protocol::StartPhase::extracting;
+  }
+  return protocol::StartPhase::unknown;
+}
+
 }  // namespace
 
 // --------------------------------------------------------------------------------------------------------- starting
@@ -85,11 +95,18 @@ Task<void> Allocation::launch(std::string incarnation) {
     result.killed = true;
     co_return co_await finish(incarnation, std::move(result));
   }
+  run_->spawn(tell_progress(incarnation));
   Result<executor::Request> request = execution_request();
   if (request && parts_.engine == nullptr)
     request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
   if (request && !record_.config.inputs.empty()) {
-    Task<Result<void>> bringing = bring_inputs(parts_.network, *actor_, record_, parts_.folder);
+    brought_ = {};
+    brought_.phase = protocol::StartPhase::inputs;
+    OnBrought on_brought = [this](std::uint64_t here, std::uint64_t of_all) {
+      brought_.done = here;
+      brought_.total = of_all;
+    };
+    Task<Result<void>> bringing = bring_inputs(parts_.network, *actor_, record_, parts_.folder, std::move(on_brought));
     bringing_inputs_ = true;
     const Result<void> brought = co_await std::move(bringing);
     bringing_inputs_ = false;
@@ -133,6 +150,39 @@ Task<void> Allocation::launch(std::string incarnation) {
   }
   if (starters_ == 0 || !record_.previous.empty()) hint(starters_ == 0);  // who asked for a restart may have given up
   co_await watch(std::move(incarnation));
+}
+
+std::optional<protocol::StartProgress> Allocation::progress() const {
+  if (record_.phase != Phase::starting) return std::nullopt;
+  protocol::StartProgress progress = brought_;
+  if (!bringing_inputs_) {
+    if (parts_.engine == nullptr) return std::nullopt;
+    const std::optional<executor::ImageProgress> image = parts_.engine->progress(run_id());
+    if (!image) return std::nullopt;
+    progress.phase = phase_of(*image);
+    progress.done = image->done;
+    progress.total = image->total;
+  }
+  return progress.is_sound() ? std::optional(progress) : std::nullopt;
+}
+
+Task<void> Allocation::tell_progress(std::string incarnation) {
+  const Lease* lease = parts_.leases.find(name());
+  if (lease == nullptr || lease->by_contact) co_return;
+  std::optional<protocol::StartProgress> told;
+  for (;;) {
+    const Result<void> slept = co_await sleep_for(kProgressPause);
+    if (!slept || !is_starting(incarnation)) co_return;
+    const std::optional<protocol::StartProgress> now = progress();
+    if (!now || now == told) continue;
+    protocol::AllocationProgress change;
+    change.allocation_id = record_.id;
+    change.incarnation = incarnation;
+    change.progress = *now;
+    actor::Envelope envelope = message(*actor_, protocol::kAllocationProgress, record_.orchestrator, change);
+    const Result<void> sent = co_await actor_->send(std::move(envelope));
+    if (sent) told = now;
+  }
 }
 
 Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {

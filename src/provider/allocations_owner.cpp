@@ -40,6 +40,7 @@ protocol::AllocationInfo Allocations::info_of(const AllocationKey& key, const Al
   info.started_at = record.started_ns;
   info.restarts = record.restarts;
   info.being_ended = record.stopping && allocation.active();
+  info.progress = allocation.progress();
   if (allocation.active()) info.lease_ns = std::max<std::int64_t>(0, leases_.left(allocation.name()).count());
   if (record.end) {
     info.ended_by_owner = record.end->by_owner;

@@ -30,8 +30,14 @@ constexpr Duration kLongestPause = 10s;
 class Bringing {
  public:
   Bringing(network::Network& network, actor::Actor& actor, const AllocationRecord& record, const jobs::Input& input,
-           std::filesystem::path to, std::uint64_t& left)
-      : network_(network), actor_(actor), record_(record), input_(input), to_(std::move(to)), left_(left) {}
+           std::filesystem::path to, std::uint64_t& left, const OnBrought& on_brought)
+      : network_(network),
+        actor_(actor),
+        record_(record),
+        input_(input),
+        to_(std::move(to)),
+        left_(left),
+        on_brought_(on_brought) {}
 
   Task<Result<Fetched>> run() {
     const Lane& lane = actor_.lane();
@@ -70,7 +76,10 @@ class Bringing {
     transfer::Announced file(reply.size, reply.digest, reply.ticket);
     transfer::FetchOptions options;
     options.max_pause = kLongestPause;
-    options.on_progress = [this](std::uint64_t, std::uint64_t) { progress_ = actor_.lane().now(); };
+    options.on_progress = [this](std::uint64_t here, std::uint64_t of_all) {
+      progress_ = actor_.lane().now();
+      on_brought_(here, of_all);
+    };
     Task<Result<void>> fetching = transfer::fetch_announced(network_, peer, std::move(file), to_, std::move(options));
     const Result<void> fetched = co_await std::move(fetching);
     if (!fetched) {  // the disk of this machine, and wrong bytes, are the same for the next attempt
@@ -101,6 +110,7 @@ class Bringing {
   const jobs::Input& input_;
   std::filesystem::path to_;
   std::uint64_t& left_;  ///< of the disk, in bytes
+  const OnBrought& on_brought_;
   SteadyTime progress_{};
   bool refused_ = false;  ///< another attempt would end the same way
 };
@@ -145,7 +155,7 @@ std::filesystem::path input_file(const std::filesystem::path& folder, std::size_
 }
 
 Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
-                                std::filesystem::path folder) {
+                                std::filesystem::path folder, OnBrought on_brought) {
   const auto preparing = [&]() -> Result<bool> {
     std::error_code failed;
     if (std::filesystem::exists(folder / "inputs/done", failed)) return true;
@@ -160,7 +170,13 @@ Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, 
   std::vector<Fetched> fetched;
   for (std::size_t i = 0; i < record.config.inputs.size(); ++i) {
     const jobs::Input& input = record.config.inputs[i];
-    Bringing bringing(network, actor, record, input, input_file(folder, i), left);
+    const std::uint64_t before = limit - left;
+    std::uint64_t after = 0;  // those of other allocations' results are not known yet
+    for (std::size_t next = i + 1; next < record.config.inputs.size(); ++next) after += record.config.inputs[next].size;
+    const OnBrought told = [&on_brought, before, after](std::uint64_t here, std::uint64_t of_all) {
+      if (on_brought) on_brought(before + here, before + of_all + after);
+    };
+    Bringing bringing(network, actor, record, input, input_file(folder, i), left, told);
     Result<Fetched> one = co_await bringing.run();
     if (!one) co_return std::unexpected(failure(one.error(), input.to));
     fetched.push_back(std::move(*one));

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "actor/actor.hpp"
 #include "network/network.hpp"
@@ -34,8 +35,10 @@ inline constexpr Duration kInputPatience = 10min;
 
 /// Where an input is fetched to; of the archive of an image, where it stays.
 std::filesystem::path input_file(const std::filesystem::path& folder, std::size_t index);
+/// Called on the lane after each chunk: bytes that are here, and of all inputs as far as their sizes are known.
+using OnBrought = std::function<void(std::uint64_t here, std::uint64_t of_all)>;
 /// `folder` is the allocation's own. `actor` is the allocation's actor, which its orchestrator knows.
 Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
-                                std::filesystem::path folder);
+                                std::filesystem::path folder, OnBrought on_brought);
 
 }  // namespace dms::provider

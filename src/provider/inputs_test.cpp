@@ -99,13 +99,20 @@ TEST_F(InputsTest, AnOrchestratorThatHasForgottenItsTicketsIsAskedForAnother) {
   interrupt_at(kInterrupted);
   begin_start();
   ASSERT_TRUE(interrupted);
-  EXPECT_TRUE(report().brings_inputs);
+  const protocol::AllocationReport reported = report();
+  EXPECT_TRUE(reported.brings_inputs);
+  ASSERT_TRUE(reported.progress);
+  EXPECT_EQ(reported.progress->phase, protocol::StartPhase::inputs);
+  EXPECT_EQ(reported.progress->total, kSize);
+  EXPECT_GT(reported.progress->done, 0U);
+  EXPECT_LT(reported.progress->done, kSize);
   server->revoke_below(dir.path());
   const auto started = start();
   ASSERT_TRUE(started && started->ok) << (started ? started->error : started.error().to_string());
   EXPECT_EQ(asked, 2);
   EXPECT_EQ(running(), 1);
   EXPECT_FALSE(report().brings_inputs);
+  EXPECT_FALSE(report().progress);
   EXPECT_EQ(transfer::testing::read(brought()), content);
   EXPECT_LT(sent, kMostSent) << "it went on where it was";
 }

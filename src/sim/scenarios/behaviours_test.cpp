@@ -19,6 +19,7 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
                                                 "/dms/actor/healthcheck/register",
                                                 "/dms/orchestrator/task-termination",
                                                 "/dms/orchestrator/allocation-changed",
+                                                "/dms/orchestrator/allocation-progress",
                                                 "/dms/orchestrator/input",
                                                 "/dms/orchestrator/work",
                                                 "/dms/ensemble/{ensemble}/allocation/logs",
