@@ -106,6 +106,16 @@ class ScriptedProvider {
     actor::Envelope envelope = message(*run.actor, protocol::kAllocationChanged, run.orchestrator, change);
     co_return co_await run.actor->send(std::move(envelope));
   }
+  /// How far its start is. `incarnation`: the present one if it is empty.
+  Task<Result<void>> tell(protocol::StartProgress part, std::string incarnation = "") {
+    Run& run = runs.at("task");
+    protocol::AllocationProgress told;
+    told.allocation_id = jobs::allocation_id(ensemble, "task");
+    told.incarnation = incarnation.empty() ? run.incarnation : incarnation;
+    told.progress = part;
+    actor::Envelope envelope = message(*run.actor, protocol::kAllocationProgress, run.orchestrator, told);
+    co_return co_await run.actor->send(std::move(envelope));
+  }
   static void fail_to_restart(Run& run, const std::string& reason) {
     run.status = protocol::AllocationStatus::failed;
     run.exit_code = -1;
@@ -145,6 +155,7 @@ class ScriptedProvider {
   int unanswered_starts = 0;   ///< the first ones
   int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
+  std::optional<protocol::StartProgress> progress;  ///< the same
   bool bids = true;
   capability::Location location;
   bool offers_work = false;        ///< an actor for the work of each allocation
@@ -328,6 +339,7 @@ class ScriptedProvider {
       report.health = run.health;
       report.health_message = run.health_message;
       report.brings_inputs = brings_inputs && run.status == protocol::AllocationStatus::pending;
+      if (run.status == protocol::AllocationStatus::pending) report.progress = progress;
       report.cpu_seconds = run.cpu_seconds;
     }
     while (holds_reports) (void)co_await sleep_for(100ms);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "encoding/named_enum.hpp"
@@ -150,19 +151,20 @@ struct AllocationState {
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
   /// By which it is restarted when it fails: one_for_one, ..., or "restart of its node"; empty: it stays down.
   std::string strategy;
-  std::uint32_t redundancy = 0;       ///< of its node
-  std::vector<std::string> standbys;  ///< machines that are ready to take its node over
+  std::uint32_t redundancy = 0;           ///< of its node
+  std::vector<std::string> standbys;      ///< machines that are ready to take its node over
+  std::optional<StartProgress> progress;  ///< of its start, as last told; absent once it runs
   static constexpr auto json_fields() {
     using S = AllocationState;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
-                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, omit),
-                      json::field("incarnation", &S::incarnation, omit), json::field("health", &S::health, omit),
-                      json::field("restarts", &S::restarts, omit), json::field("moves", &S::moves, omit),
-                      json::field("changes", &S::changes, omit),
-                      json::field("unreachable_for", &S::unreachable_ns, omit),
-                      json::field("lost_at", &S::lost_at, omit), json::field("strategy", &S::strategy, omit),
-                      json::field("redundancy", &S::redundancy, omit), json::field("standbys", &S::standbys, omit));
+    return std::tuple(
+        json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
+        json::field("reason", &S::reason, omit), json::field("incarnation", &S::incarnation, omit),
+        json::field("health", &S::health, omit), json::field("restarts", &S::restarts, omit),
+        json::field("moves", &S::moves, omit), json::field("changes", &S::changes, omit),
+        json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit),
+        json::field("strategy", &S::strategy, omit), json::field("redundancy", &S::redundancy, omit),
+        json::field("standbys", &S::standbys, omit), json::field("progress", &S::progress, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why
@@ -233,7 +235,8 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit),
                    json::field<U, std::string>("strategy", &U::strategy, omit),
                    json::field<U, std::uint32_t>("redundancy", &U::redundancy, omit),
-                   json::field<U, std::vector<std::string>>("standbys", &U::standbys, omit)),
+                   json::field<U, std::vector<std::string>>("standbys", &U::standbys, omit),
+                   json::field<U, std::optional<StartProgress>>("progress", &U::progress, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
                    json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
                    json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit),

@@ -132,6 +132,9 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, Record
   TRY_VOID(made->actor_->add_behaviour(
       std::string(kAllocationChanged.path),
       [self = made.get()](actor::Envelope envelope) { return self->on_hint(std::move(envelope)); }));
+  TRY_VOID(made->actor_->add_behaviour(
+      std::string(kAllocationProgress.path),
+      [self = made.get()](actor::Envelope envelope) { return self->on_progress(std::move(envelope)); }));
   TRY_VOID(serve(*made->actor_, kOrchestratorInput, made->inputs_, &InputDesk::answer));
   TRY_VOID(serve(*made->actor_, kWorkGrant, made->work_desk_, &WorkDesk::answer));
   return made;
@@ -441,6 +444,16 @@ Task<void> Deployment::on_hint(actor::Envelope envelope) {
   const auto entry = record_->manifest.allocations.find(std::string(jobs::allocation_name(change->allocation_id)));
   if (entry == record_->manifest.allocations.end() || entry->second.handle.id != envelope.from.id) co_return;
   if (!starter_.hint(entry->first)) supervisor_.hint(entry->second.node_id);
+}
+
+/// Of what is at the sender only, and of the run that is known to be there.
+Task<void> Deployment::on_progress(actor::Envelope envelope) {
+  const Result<AllocationProgress> told = actor::payload<AllocationProgress>(envelope);
+  if (!told || !told->progress.is_sound()) co_return;
+  const std::string name(jobs::allocation_name(told->allocation_id));
+  const AllocationManifest* entry = parts().allocation(name);
+  if (entry == nullptr || entry->handle.id != envelope.from.id || entry->incarnation != told->incarnation) co_return;
+  supervisor_.note_progress(name, told->incarnation, told->progress);
 }
 
 // --- requests of the user --------------------------------------------------------------------------------------------

@@ -108,6 +108,10 @@ class Deployment {
   [[nodiscard]] const protocol::AllocationReport* report(const std::string& allocation) const {
     return supervisor_.report(allocation);
   }
+  /// Of its start, as its provider last told; nothing once it runs.
+  [[nodiscard]] std::optional<protocol::StartProgress> progress(const std::string& allocation) const {
+    return supervisor_.progress(allocation);
+  }
 
  private:
   struct Failure {
@@ -135,6 +139,7 @@ class Deployment {
   [[nodiscard]] std::string what_it_waits_for(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
+  Task<void> on_progress(actor::Envelope envelope);
   [[nodiscard]] bool fails_attempt(const std::string& node, const std::string& reason);
   Task<void> on_lost(std::string node, std::string reason, bool ended);
   Task<void> on_run_lost(std::string allocation, std::string run, std::string reason);

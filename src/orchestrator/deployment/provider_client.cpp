@@ -52,6 +52,7 @@ bool follows(const LogPage& page, std::uint64_t offset) {
 void clean(AllocationReport& report) {
   report.reason = cleaned(std::move(report.reason));
   report.health_message = cleaned(std::move(report.health_message));
+  if (report.progress && !report.progress->is_sound()) report.progress.reset();
 }
 
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {

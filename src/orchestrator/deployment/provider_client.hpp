@@ -109,7 +109,8 @@ class ProviderClient {
   Places readers_{kReadersAtOnce};     ///< for output, by users
 };
 
-/// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.
+/// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText; and of its progress what
+/// can be shown.
 void clean(protocol::AllocationReport& report);
 
 /// A negative reply is an error, like a missing one. What is in progress is not refused.

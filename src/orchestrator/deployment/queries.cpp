@@ -27,7 +27,10 @@ namespace {
 DeploymentStatusReply present_status(const Deployment& deployment) {
   DeploymentStatusReply reply = status_of(deployment.record());
   add_reason(reply.error, deployment.trouble());
-  for (auto& [name, state] : reply.allocations) deployment.add_silence(state, name);
+  for (auto& [name, state] : reply.allocations) {
+    deployment.add_silence(state, name);
+    state.progress = deployment.progress(name);
+  }
   return reply;
 }
 
@@ -69,6 +72,7 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
     for (auto& [name, usage] : reply.allocations) {
       if (const AllocationReport* report = deployment->report(name)) add_usage(usage, *report);
       deployment->add_silence(usage, name);
+      usage.progress = deployment->progress(name);
     }
   }
   for (auto& [name, usage] : reply.allocations) {

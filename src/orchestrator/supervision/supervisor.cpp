@@ -199,6 +199,24 @@ const AllocationReport* Supervisor::report(const std::string& allocation) const 
   return found == reports_.end() ? nullptr : &found->second;
 }
 
+void Supervisor::note_progress(const std::string& allocation, const std::string& run,
+                               std::optional<StartProgress> progress) {
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr || entry->incarnation != run) return;
+  if (progress && progress->is_sound())
+    starts_[allocation] = {run, *progress};
+  else
+    starts_.erase(allocation);
+}
+
+std::optional<StartProgress> Supervisor::progress(const std::string& allocation) const {
+  const auto found = starts_.find(allocation);
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (found == starts_.end() || entry == nullptr) return std::nullopt;
+  const bool starts = is_placed(*entry) && entry->status == AllocationStatus::pending;
+  return starts && entry->incarnation == found->second.run ? std::optional(found->second.progress) : std::nullopt;
+}
+
 Task<void> Supervisor::check(std::string node, WatchPtr watch) {
   const bool leased = watch->lease.lease() > Duration(0);
   if (leased)
@@ -312,8 +330,11 @@ Task<void> Supervisor::take_in(std::string node, std::string peer, json::StringM
   }
   if (const NodeManifest* placed = parts_.node(node); placed == nullptr || placed->peer != peer) co_return;
   unreconciled_.erase(node);
-  for (auto& [name, report] : reply.allocations)
-    if (parts_.allocation(name) != nullptr) reports_[name] = report;
+  for (auto& [name, report] : reply.allocations) {
+    if (parts_.allocation(name) == nullptr) continue;
+    note_progress(name, report.incarnation, report.progress);
+    reports_[name] = report;
+  }
   for (auto& [name, report] : findings.ended) co_await events_.ended(name, report);
   std::erase_if(findings.missing, [&](const auto& run) {
     const auto then = asked.find(run.first);

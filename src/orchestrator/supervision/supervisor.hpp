@@ -27,6 +27,8 @@
 //     pings (heartbeats.hpp): such work is not to wait for three renewals. A missing answer brings the next renewal
 //     forward, as (3), and so does the first one after that; the answer to a renewal is a sign of life. A machine that is
 //     gone is lost, and goes on if it answers a renewal, as in (2). What has surely ended is decided by leases alone.
+//  7. How far the start of a run is, is known as its provider last told it, by a message or a report (progress()). It is
+//     in memory only, of the present run of an allocation that is pending, and decides nothing.
 //
 // Threads: the deployment's lane. Cancellation: run() ends. Attacks: a provider can report whatever it likes of what it
 // was given, and nothing of others: reports are read by the node that they come from.
@@ -84,8 +86,16 @@ class Supervisor {
   [[nodiscard]] std::optional<Silence> silence(const std::string& node) const;
   /// As last reported; null if it never was.
   [[nodiscard]] const protocol::AllocationReport* report(const std::string& allocation) const;
+  /// See (7). Another run than the present one is ignored. Without a progress nothing is waited for.
+  void note_progress(const std::string& allocation, const std::string& run,
+                     std::optional<protocol::StartProgress> progress);
+  [[nodiscard]] std::optional<protocol::StartProgress> progress(const std::string& allocation) const;
 
  private:
+  struct Start {
+    std::string run;
+    protocol::StartProgress progress;
+  };
   struct Watch {
     Watch(std::string of, Duration lease, SteadyTime now, SteadyTime due)
         : peer(std::move(of)), lease(lease, now), due(due), heard(now) {}
@@ -137,6 +147,7 @@ class Supervisor {
   Events events_;
   std::map<std::string, WatchPtr> watches_;
   std::map<std::string, protocol::AllocationReport> reports_;
+  std::map<std::string, Start> starts_;  ///< by allocation
   std::set<std::string> unreconciled_;
   SteadyTime suspects_itself_until_{};
 };

@@ -68,6 +68,33 @@ TEST(Deployment, ATaskRunsOnTheBestFitAndItsOutputIsReturned) {
   net.expect_clean(net.large);
 }
 
+TEST(Deployment, TheStatusSaysHowFarAnImageIsUntilTheWorkRuns) {
+  Trio net(30);
+  const std::string id = net.must_deploy(
+      one_task(1, 512, {{"FAKE_START_SECONDS", "30"}, {"FAKE_IMAGE_MIB", "120"}, {"FAKE_SECONDS", "5"}}));
+  const auto progress = [&]() -> std::optional<protocol::StartProgress> {
+    const auto status = net.cluster.status(net.user, id).value();
+    const auto task = status.allocations.find("task");
+    return task == status.allocations.end() ? std::nullopt : task->second.progress;
+  };
+  std::optional<protocol::StartProgress> first;
+  for (int i = 0; i < 60 && !first; ++i) {
+    net.cluster.world().run_for(1s);
+    first = progress();
+  }
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->phase, protocol::StartPhase::pulling);
+  EXPECT_EQ(first->total, 120u << 20);
+  net.cluster.world().run_for(5s);
+  const auto later = progress();
+  ASSERT_TRUE(later);
+  EXPECT_GT(later->done, first->done);
+  EXPECT_LE(later->done, later->total);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  EXPECT_FALSE(progress());
+  EXPECT_EQ(net.ended(id).status, "Completed");
+}
+
 TEST(Deployment, AJobTooLargeForTheSmallMachineGoesToTheLargeOne) {
   Trio net(2);
   const auto end = net.ended(net.must_deploy(one_task(8, 4096)));
