@@ -26,7 +26,8 @@ std::vector<std::vector<std::string>> held_rows(const std::vector<AllocationInfo
   std::vector<std::vector<std::string>> rows{
       {"ALLOCATION", "STATUS", "ORCHESTRATOR", "RESOURCES", "SINCE", "LEASE UNTIL"}};
   for (const AllocationInfo& info : held) {
-    const std::string status = fmt::format("{}{}", to_string(info.status), info.being_ended ? ", being ended" : "");
+    std::string status = fmt::format("{}{}", to_string(info.status), info.being_ended ? ", being ended" : "");
+    if (info.progress && info.progress->is_sound()) status += ", " + progress_text(*info.progress);
     const std::uint64_t since = info.started_at > 0 ? info.started_at : info.created_at;
     rows.push_back({name_of(info), with_reason(status, info.reason), info.orchestrator, info.resources.to_string(),
                     since > 0 ? format_time(UnixTime{since}) : "-",

@@ -134,6 +134,15 @@ TEST_F(HeldTest, PagesThatGoInACircleAreRefused) {
   EXPECT_THAT(listed.err, HasSubstr("the daemon sent a page of allocations twice"));
 }
 
+TEST_F(HeldTest, TheListSaysHowFarAStartIs) {
+  allocations = {held("4f2a11_web", AllocationStatus::pending)};
+  allocations[0].progress = protocol::StartProgress{protocol::StartPhase::pulling, 34 << 20, 120 << 20};
+  EXPECT_THAT(nunet({"allocation", "list"}).out, HasSubstr("4f2a11_web  pending, pulling image, 34 of 120 MiB  "));
+  const auto printed = json::parse(nunet({"allocation", "list", "--json"}).out).value();
+  EXPECT_EQ(json::write(printed.at("4f2a11_web").at("progress")),
+            R"({"phase":"pulling","done":35651584,"total":125829120})");
+}
+
 TEST_F(HeldTest, WhatStrangersWriteReachesTheTerminalEscaped) {
   const std::string hostile = "\x1b[2J\u202e\rx";
   allocations[0].reason = hostile;

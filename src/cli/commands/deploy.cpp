@@ -1,4 +1,5 @@
 // nunet deploy: from the file of an ensemble to the output of its allocations.
+#include <map>
 #include <set>
 
 #include "cli/client/upload.hpp"
@@ -42,10 +43,12 @@ namespace {
 /// The daemon counts from when it has the request.
 constexpr Duration kLeastTimeout = protocol::kMinDeploymentTime + 1s;
 
-/// Time that passes is no change.
-DeploymentStatusReply without_durations(DeploymentStatusReply status) {
-  for (auto& [name, allocation] : status.allocations)
+/// Time that passes, and bytes that come, are no change.
+DeploymentStatusReply without_figures(DeploymentStatusReply status) {
+  for (auto& [name, allocation] : status.allocations) {
     allocation.unreachable_ns = std::min<std::int64_t>(allocation.unreachable_ns, 1);
+    if (allocation.progress) allocation.progress->done = allocation.progress->total = 0;
+  }
   return status;
 }
 
@@ -77,10 +80,45 @@ class Verdicts {
   std::set<std::string> shown_;
 };
 
+/// For the same: how far the start of each allocation is, a line for each tenth.
+class Starts {
+ public:
+  explicit Starts(Session& session) : session_(session) {}
+
+  /// `printed`: the status itself has been.
+  void show(const DeploymentStatusReply& status, bool printed) {
+    for (const auto& [name, allocation] : status.allocations) {
+      if (!allocation.progress || !allocation.progress->is_sound()) {
+        shown_.erase(name);
+        continue;
+      }
+      const protocol::StartProgress& now = *allocation.progress;
+      const auto before = shown_.find(name);
+      if (!printed && before != shown_.end() && !has_moved(before->second, now)) continue;
+      shown_[name] = now;
+      if (!printed) session_.note(fmt::format("  {}: {}", name, progress_text(now)));
+    }
+  }
+
+ private:
+  static bool has_moved(const protocol::StartProgress& before, const protocol::StartProgress& now) {
+    return before.phase != now.phase || now.done < before.done ||
+           now.done - before.done >= std::max<std::uint64_t>(now.total / 10, 1);
+  }
+
+  Session& session_;
+  std::map<std::string, protocol::StartProgress> shown_;
+};
+
+struct Live {
+  Verdicts verdicts;
+  Starts starts;
+};
+
 /// Prints each change of status until the deployment has ended; without `until_end`, until it is running. `last` is the last
-/// status that was received. With `verdicts`, what became of bids is printed, too.
-Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
-                   std::optional<Verdicts> verdicts, DeploymentStatusReply& last) {
+/// status that was received. With `live`, what became of bids and how far starts are is printed, too.
+Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end, std::optional<Live> live,
+                   DeploymentStatusReply& last) {
   std::vector<std::string> shown;
   const UnixTime quick_end = session.environment().now() + kQuickTime;
   DaemonPatience patience(session);
@@ -92,11 +130,14 @@ Result<void> watch(Session& session, Client& client, const std::string& id, bool
       missed = 0;
       patience.end();
       last = std::move(*status);
-      if (auto lines = describe_status(without_durations(last)); lines != shown) {
+      auto lines = describe_status(without_figures(last));
+      const bool changed = lines != shown;
+      if (changed) {
         for (const auto& line : describe_status(last)) session.note(line);
         shown = std::move(lines);
-        if (verdicts) TRY_VOID(verdicts->show());
+        if (live) TRY_VOID(live->verdicts.show());
       }
+      if (live) live->starts.show(last, changed);
       if (has_ended(last) || (!until_end && is_in(last, DeploymentStatus::running))) return {};
     }
     TRY_VOID(session.environment().pause(session.environment().now() < quick_end ? kQuickPoll : kSlowPoll));
@@ -171,11 +212,11 @@ Result<void> shut_down(Session& session, Client& client, const std::string& id) 
 Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end, bool results,
                     bool as_json) {
   DeploymentStatusReply status;
-  const bool live = !as_json && session.environment().interactive();
-  std::optional<Verdicts> verdicts;
-  if (live) verdicts.emplace(session, client, id);
-  const Result<void> watched = watch(session, client, id, until_end, std::move(verdicts), status);
-  if (live && !watched && watched.error().is(dms::Errc::cancelled) && wants_end(session))
+  const bool is_live = !as_json && session.environment().interactive();
+  std::optional<Live> live;
+  if (is_live) live.emplace(Live{Verdicts(session, client, id), Starts(session)});
+  const Result<void> watched = watch(session, client, id, until_end, std::move(live), status);
+  if (is_live && !watched && watched.error().is(dms::Errc::cancelled) && wants_end(session))
     return shut_down(session, client, id);
   if (as_json) print_state_json(session, id, status);
   if (!watched && (watched.error().is(dms::Errc::cancelled) || watched.error().is(Errc::no_daemon))) {
@@ -245,9 +286,11 @@ Command deploy_command() {
           "ended.\n"
           "Interrupting the command does not end the deployment; on a terminal it asks whether to leave it running. "
           "There it\n"
-          "says of the machines that have bid, too, which are chosen, and why. --json prints the daemon's reply "
-          "instead; with\n"
-          "--wait one object when the waiting is over, with the id and the last state, without the output.",
+          "says of the machines that have bid, too, which are chosen, and why, and how far inputs and images are. "
+          "--json\n"
+          "prints the daemon's reply instead; with --wait one object when the waiting is over, with the id and the "
+          "last state,\n"
+          "without the output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
                    "envsubst < template.yaml | nunet deploy -f - --wait"},
       .options = {context_option(),

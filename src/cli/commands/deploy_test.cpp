@@ -260,6 +260,40 @@ TEST_F(DeployTest, OnATerminalBidsAreShownOnceWithTheReasons) {
   EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).code, 0) << "a user who may not ask why";
 }
 
+TEST_F(DeployTest, OnATerminalTheStartOfAnAllocationIsALineForEachTenth) {
+  using protocol::StartPhase;
+  std::vector<protocol::StartProgress> steps;
+  for (const std::uint64_t mib : {0, 3, 12, 13, 34, 120}) steps.push_back({StartPhase::pulling, mib << 20, 120 << 20});
+  for (const std::uint64_t mib : {60, 61}) steps.push_back({StartPhase::extracting, mib << 20, 120 << 20});
+  std::size_t asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/explain")) return std::nullopt;
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    protocol::DeploymentStatusReply reply;
+    protocol::AllocationState& web = reply.allocations["web"];
+    const bool starts = asked < steps.size();
+    reply.status = starts ? "Provisioning" : "Completed";
+    web.status = starts ? protocol::AllocationStatus::pending : protocol::AllocationStatus::completed;
+    web.peer = "12D3";
+    if (starts) web.progress = steps[asked++];
+    return json::encode(reply);
+  };
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).err,
+            "Provisioning\n  web: pending on 12D3, pulling image, 0 of 120 MiB\n"
+            "Provisioning\n  web: pending on 12D3, extracting image, 60 of 120 MiB\n"
+            "Completed\n  web: completed on 12D3\n")
+      << "programs get the phases";
+  asked = 0;
+  world.at_terminal = true;
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).err,
+            "Provisioning\n  web: pending on 12D3, pulling image, 0 of 120 MiB\n"
+            "  web: pulling image, 12 of 120 MiB\n"
+            "  web: pulling image, 34 of 120 MiB\n"
+            "  web: pulling image, 120 of 120 MiB\n"
+            "Provisioning\n  web: pending on 12D3, extracting image, 60 of 120 MiB\n"
+            "Completed\n  web: completed on 12D3\n");
+}
+
 TEST_F(DeployTest, InterruptingAtAnyMomentIsToldAndNotLeftToTheSignal) {
   answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
     if (e.behaviour.ends_with("/new")) world.interrupt_call = true;  // the first request for the status

@@ -61,9 +61,50 @@ std::string times_text(std::string_view what, std::uint64_t times) {
   return times == 1 ? fmt::format("{} once", what) : fmt::format("{} {} times", what, times);
 }
 
+namespace {
+
+/// "34 of 120 MiB": in the unit of the whole.
+std::string part_text(std::uint64_t done, std::uint64_t total) {
+  struct Unit {
+    std::string_view name;
+    std::uint64_t size;
+    int decimals;
+  };
+  constexpr Unit kUnits[] = {{"GiB", capability::kGiB, 1}, {"MiB", capability::kMiB, 0}, {"KiB", capability::kKiB, 0}};
+  for (const Unit& unit : kUnits) {
+    if (total < unit.size) continue;
+    const auto in_unit = [&unit](std::uint64_t bytes) {
+      return static_cast<double>(bytes) / static_cast<double>(unit.size);
+    };
+    return fmt::format("{:.{}f} of {:.{}f} {}", in_unit(done), unit.decimals, in_unit(total), unit.decimals, unit.name);
+  }
+  return fmt::format("{} of {} B", done, total);
+}
+
+std::string_view phase_text(protocol::StartPhase phase) {
+  switch (phase) {
+    case protocol::StartPhase::inputs: return "fetching inputs";
+    case protocol::StartPhase::pulling: return "pulling image";
+    case protocol::StartPhase::loading: return "loading image";
+    case protocol::StartPhase::extracting: return "extracting image";
+    case protocol::StartPhase::unknown: break;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string progress_text(const protocol::StartProgress& progress) {
+  if (!progress.is_sound()) return {};
+  std::string text(phase_text(progress.phase));
+  if (progress.total > 0) text += ", " + part_text(progress.done, progress.total);
+  return text;
+}
+
 std::string describe(const protocol::AllocationState& allocation) {
   std::string line(to_string(allocation.status));
   if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
+  if (allocation.progress && allocation.progress->is_sound()) line += ", " + progress_text(*allocation.progress);
   if (allocation.health != protocol::Health::unknown && !is_final(allocation.status))
     line += fmt::format(", {}{}", to_string(allocation.health),
                         allocation.unreachable_ns > 0 ? " when last heard from" : "");

@@ -339,6 +339,29 @@ TEST_F(DeployTest, TheStatusTellsOfAProviderThatDoesNotAnswer) {
   EXPECT_EQ(printed.at("Allocations").at("work").at("unreachable_for").to_number<std::int64_t>(), 12'000'000'000);
 }
 
+TEST_F(DeployTest, TheStatusTellsHowFarAStartIs) {
+  protocol::DeploymentStatusReply status;
+  status.status = "Provisioning";
+  protocol::AllocationState& state = status.allocations["web"];
+  state.peer = "12D3";
+  const auto shown = [&](protocol::StartPhase phase, std::uint64_t done, std::uint64_t total) {
+    state.progress = protocol::StartProgress{phase, done, total};
+    always(json::encode(status));
+    return nunet({"deployment", "status", "abc"}).out;
+  };
+  using protocol::StartPhase;
+  const std::string begin = "Provisioning\n  web: pending on 12D3";
+  EXPECT_EQ(shown(StartPhase::inputs, 0, 0), begin + ", fetching inputs\n");
+  EXPECT_EQ(shown(StartPhase::pulling, 5, 900), begin + ", pulling image, 5 of 900 B\n");
+  EXPECT_EQ(shown(StartPhase::extracting, 34 << 10, 120 << 10), begin + ", extracting image, 34 of 120 KiB\n");
+  EXPECT_EQ(shown(StartPhase::loading, 1536ULL << 20, 2ULL << 30), begin + ", loading image, 1.5 of 2.0 GiB\n");
+  const auto printed = json::parse(nunet({"deployment", "status", "abc", "--json"}).out).value();
+  EXPECT_EQ(json::write(printed.at("Allocations").at("web").at("progress")),
+            R"({"phase":"loading","done":1610612736,"total":2147483648})");
+  EXPECT_EQ(shown(StartPhase::unknown, 1, 2), begin + "\n");
+  EXPECT_EQ(shown(StartPhase::pulling, 3, 2), begin + "\n");
+}
+
 TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "update", "abc", "-f", file}).err, "Deployment abc is updated.\n");
