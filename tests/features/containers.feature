@@ -120,6 +120,37 @@ Feature: Containers
       """
     Then it succeeds
 
+  Scenario: A user sees how far the image of a container is
+    Given alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        boxed:
+          executor: docker
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 64MiB}}
+          execution: {type: docker, image_archive: app.tar, cmd: [/bin/sh, -c, "test -s /filler"]}
+          inputs: [{to: app.tar, file: app.tar}]
+      nodes:
+        place: {allocations: [boxed]}
+      """
+    And alice has typed
+      """
+      docker run --network none --name model-of-$$ nunet-test:busybox /bin/sh -c 'head -c 4194304 /dev/urandom >/filler'
+      docker commit model-of-$$ sent-$$:1 >/dev/null
+      docker save sent-$$:1 -o app.tar
+      docker rm model-of-$$ >/dev/null && docker image rm sent-$$:1 >/dev/null
+      """
+    And the Docker engine of bob holds what it loads
+    When alice deploys the file "ensemble.yaml" as "slow"
+    Then the status of "slow" shows ", loading image, "
+    And the status of "slow" shows " MiB"
+    When the Docker engine of bob goes on
+    Then deployment "slow" is completed
+    And the status of "slow" does not show "image"
+    And nothing is left at bob
+    And no container of bob is left
+
   Scenario: The image of a container is sent as an OCI layout
     Given alice has the image "nunet-test:busybox" as the OCI layout "plain.tar", for its platform
     And alice has the file "ensemble.yaml"

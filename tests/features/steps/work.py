@@ -12,8 +12,9 @@ from behave import given, step, then, when
 
 import feature_work
 import stored_records
+from engine_gate import EngineGate
 from feature_world import in_parallel
-from nunet_cluster import ClusterError, wait_for
+from nunet_cluster import DOCKER_SOCKET, ClusterError, wait_for
 
 # What talks to the socket of the work's actor; no single quote, as the shell gets it in these.
 TALKS = """
@@ -542,6 +543,38 @@ def no_watcher(context, name):
 @when("the Docker engine is {where:w} of reach of {name:w}")
 def docker_in_reach(context, where, name):
     context.cluster.machines[name].reach_docker(where == "in")
+
+
+@given("the Docker engine of {name:w} holds what it loads")
+def docker_holds(context, name):
+    machine = context.cluster.machines[name]
+    machine.docker_socket.unlink()
+    context.gate = EngineGate(machine.docker_socket, DOCKER_SOCKET)
+    context.add_cleanup(context.gate.close)
+
+
+@when("the Docker engine of {name:w} goes on")
+def docker_goes_on(context, name):
+    context.gate.open()
+
+
+@then('the status of "{deployment}" shows "{text}"')
+def status_shows(context, deployment, text):
+    ensemble = context.ensembles[deployment]
+
+    def shows():
+        status = ensemble.deployer.must("deployment", "status", ensemble.id).out
+        if text in status:
+            return True
+        raise ClusterError(status)
+    wait_for(shows, f"the status of {deployment} shows {text}", 60)
+
+
+@then('the status of "{deployment}" does not show "{text}"')
+def status_does_not_show(context, deployment, text):
+    ensemble = context.ensembles[deployment]
+    status = ensemble.deployer.must("deployment", "status", ensemble.id).out
+    assert text not in status, status
 
 
 @then('the log of {name:w} does not say "{text}"')
