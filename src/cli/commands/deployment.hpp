@@ -74,10 +74,11 @@ Result<protocol::DeploymentStatusReply> query_status(Client& client, const std::
 [[nodiscard]] bool has_ended(const protocol::DeploymentStatusReply& status);
 /// One line for the deployment and one for each allocation.
 [[nodiscard]] std::vector<std::string> describe_status(const protocol::DeploymentStatusReply& status);
-/// "pending on 12D3..., pulling image, 34 of 120 MiB", "running on 12D3..., healthy, restarted once, moved once, changed 2 times, exit code 3, out of memory": moves are
-/// runs on another machine than the one before, changes are of updates. Of a provider that does not answer "healthy
-/// when last heard from, not heard from for 12 s, lost at 2026-11-29 10:00:00 UTC at the latest"; of one that is lost,
-/// what it runs is restarting, and its lease ends at that time.
+/// "running on 12D3..., healthy, restarted once, moved once, changed 2 times, exit code 3, out of memory": moves are
+/// runs on another machine than the one before, changes are of updates. While it is started "pending on 12D3..., pulling
+/// image, 34 of 120 MiB". Of a provider that does not answer "healthy when last heard from, not heard from for 12 s,
+/// lost at 2026-11-29 10:00:00 UTC at the latest"; of one that is lost, what it runs is restarting, and its lease ends
+/// at that time.
 [[nodiscard]] std::string describe(const protocol::AllocationState& allocation);
 /// "pulling image, 34 of 120 MiB"; empty if it cannot be shown.
 [[nodiscard]] std::string progress_text(const protocol::StartProgress& progress);

@@ -1,5 +1,5 @@
-// What an engine sends, from arbitrary bytes: framed output, and what it tells of an image. Input in pieces must give the
-// same as in one piece.
+// What an engine sends, from arbitrary bytes: framed output, and what it tells of an image. Input in pieces must give
+// the same as in one piece.
 #include <algorithm>
 #include <cstdlib>
 #include <optional>

@@ -27,8 +27,8 @@
 //     pings (heartbeats.hpp): such work is not to wait for three renewals. A missing answer brings the next renewal
 //     forward, as (3), and so does the first one after that; the answer to a renewal is a sign of life. A machine that is
 //     gone is lost, and goes on if it answers a renewal, as in (2). What has surely ended is decided by leases alone.
-//  7. How far the start of a run is, is known as its provider last told it, by a message or a report (progress()). It is
-//     in memory only, of the present run of an allocation that is pending, and decides nothing.
+//  7. How far the start of a run is, is known as its provider last told it, by a message or a report (progress()). It
+//     is in memory only, of the present run of an allocation that is pending, and decides nothing.
 //
 // Threads: the deployment's lane. Cancellation: run() ends. Attacks: a provider can report whatever it likes of what it
 // was given, and nothing of others: reports are read by the node that they come from.
