@@ -13,6 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <charconv>
 
@@ -67,14 +68,20 @@ class SocketStream final : public ByteStream {
   explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
-    // Data that has arrived is read at once; only an empty socket costs a turn of the event loop.
+    // Data that has arrived is read at once; an empty socket costs a turn of the event loop, and so does a peer that
+    // is as fast as this.
+    if (at_once_ >= kMostAtOnce) CO_TRY_VOID(co_await give_way());
     error_code ec;
-    if (const std::size_t got = socket_.read_some(asio::buffer(into.data(), into.size()), ec); got > 0) co_return got;
+    if (const std::size_t got = socket_.read_some(asio::buffer(into.data(), into.size()), ec); got > 0) {
+      at_once_ += std::max(got, kLeastRead);
+      co_return got;
+    }
     if (ec == asio::error::eof) co_return std::size_t{0};
     if (ec && ec != asio::error::would_block) co_return std::unexpected(io_error(ec, "read"));
     Result<std::size_t> got = co_await await_io(
         "read", [&](auto handler) { socket_.async_wait(Socket::wait_read, std::move(handler)); }, [&] { cancel(); });
     if (!got) co_return std::unexpected(got.error());
+    at_once_ = 0;
     const std::size_t n = socket_.read_some(asio::buffer(into.data(), into.size()), ec);
     if (ec == asio::error::eof) co_return std::size_t{0};
     if (ec == asio::error::would_block) co_return co_await read_some(into);
@@ -110,11 +117,27 @@ class SocketStream final : public ByteStream {
   [[nodiscard]] std::optional<UserId> peer_user() override { return socket_peer_user(socket_.native_handle()); }
 
  private:
+  /// What is read between two turns of the event loop; a short read counts as kLeastRead.
+  static constexpr std::size_t kMostAtOnce = std::size_t{1} << 20;
+  static constexpr std::size_t kLeastRead = kMostAtOnce / 16;
+
+  /// Timers, other sockets and other tasks have their turn.
+  Task<Result<void>> give_way() {
+    at_once_ = 0;
+    const auto start = [this](auto handler) {
+      asio::post(socket_.get_executor(), [handler]() mutable { handler(error_code(), 0); });
+    };
+    Task<Result<std::size_t>> turn = await_io("read", start, [] {});
+    const Result<std::size_t> over = co_await std::move(turn);
+    if (!over) co_return std::unexpected(over.error());
+    co_return Result<void>();
+  }
   void cancel() {
     error_code ignored;
     socket_.cancel(ignored);
   }
   Socket socket_;
+  std::size_t at_once_ = 0;
 };
 
 /// The system's number of an interface, which may be written as a number already; 0 if there is none.

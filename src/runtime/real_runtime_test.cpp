@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <latch>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -209,6 +210,42 @@ TEST_F(LocalSocket, ALoopbackConnectionNamesItsUserWhileItIsOpen) {
     near->stream->abort();
     EXPECT_EQ((*far)->peer_user(), std::nullopt) << "the socket at the other end is closed";
   }
+}
+
+/// Byte by byte.
+Task<Result<void>> read_bytes(ByteStream& stream, std::size_t& left) {
+  Bytes one(1);
+  while (left > 0) {
+    CO_TRY(const std::size_t got, co_await stream.read_some(one));
+    if (got == 0) co_return fail(Errc::closed, "the stream has ended");
+    left -= got;
+  }
+  co_return Result<void>();
+}
+
+TEST_F(LocalSocket, AReaderOfWhatHasArrivedLeavesOtherWorkItsTurn) {
+  auto listener = net_.listen_unix(folder_ / "socket");
+  ASSERT_TRUE(listener) << listener.error().to_string();
+  auto near = real_.run(net_.connect_unix(folder_ / "socket"));
+  ASSERT_TRUE(near) << near.error().to_string();
+  auto far = real_.run(accept_stream(**listener));
+  ASSERT_TRUE(far) << far.error().to_string();
+  const Bytes many(std::size_t{16} << 10);
+  ASSERT_TRUE(real_.run((*near)->write(many)));
+  std::size_t left = many.size();
+  std::optional<std::size_t> left_at_turn;
+  Lane& lane = real_.runtime().lane;
+  lane.post([&] { lane.post([&] { left_at_turn = left; }); });  // after the reader has begun
+  EXPECT_TRUE(real_.run(read_bytes(**far, left)));
+  ASSERT_TRUE(left_at_turn);
+  EXPECT_GT(*left_at_turn, 0U) << "other work had to wait until all was read";
+
+  // A timer is on time as well: that of a deadline.
+  ASSERT_TRUE(real_.run((*near)->write(many)));
+  left = many.size();
+  const Result<void> late = real_.run(with_timeout(Duration(0), read_bytes(**far, left)));
+  ASSERT_FALSE(late);
+  EXPECT_TRUE(late.error().is(Errc::deadline_exceeded)) << late.error().to_string();
 }
 
 // ---- the lane ---------------------------------------------------------------------------------------------------------

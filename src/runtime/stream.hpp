@@ -5,6 +5,8 @@
 //  2. Every operation can be cancelled (task.hpp); a cancelled read or write leaves the stream usable only for abort().
 //  3. Memory handed to read_some() or write() stays valid until that call returns, also when it is cancelled.
 //  4. Destroying a stream aborts it. No operation may be under way then.
+//  5. A read of bytes that have arrived need not wait. A real socket lets the lane's other work have its turn after 16
+//     of them or 1 MiB, so a peer that always has more to send does not hold the lane.
 #pragma once
 
 #include <array>
