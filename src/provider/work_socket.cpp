@@ -38,7 +38,7 @@ Task<Result<void>> finish(ByteStream& stream) {
   for (;;) {
     CO_TRY(const std::size_t read, co_await stream.read_some(MutableBytes(buffer)));
     if (read == 0) co_return Result<void>();
-    CO_TRY_VOID(co_await sleep_for(kDropPause));  // a read of what is there does not wait, and would hold the lane
+    CO_TRY_VOID(co_await sleep_for(kDropPause));  // its rate costs the daemon little
   }
 }
 
@@ -127,7 +127,7 @@ Task<bool> WorkSocket::read_all(ConnectionPtr connection) {
     const Result<std::size_t> read = co_await connection->stream->read_some(MutableBytes(buffer));
     if (!read) co_return false;
     if (*read == 0) co_return true;
-    // By what is read, and before its lines: empty and endless ones cost nothing else, and a read need not wait.
+    // By what is read, and before its lines: empty and endless ones cost nothing else.
     const Result<void> turn = co_await take_turn(kTurn * static_cast<int>(*read) / static_cast<int>(kWorkUnit));
     if (!turn) co_return false;
     lines.add(as_text(BytesView(buffer).first(*read)));

@@ -259,6 +259,50 @@ TEST_F(WorkSocketTest, WhatTheWorkCanTakeIsBounded) {
   EXPECT_GT(w.world.now() - before, 5s) << "faster requests wait";
 }
 
+TEST_F(WorkSocketTest, WhatTheWorkSendsIsReadAtABoundedRateWhateverItIs) {
+  Client flooding = connect("task");
+  const SteadyTime before = w.world.now();
+  write(flooding, std::string(256 * kWorkUnit, '\n'));  // lines that are ignored
+  EXPECT_GT(w.world.now() - before, 2s);
+  EXPECT_THAT(ask(flooding, R"({"id":1,"op":"whoami"})"), HasSubstr(R"({"id":1,"ok":true)"));
+  // What follows a line that is too long is dropped, and not as fast as it comes.
+  write(flooding, std::string(kMaxWorkLine + 1, 'x'));
+  EXPECT_THAT(read(flooding), HasSubstr("a line of more than 65536 bytes"));
+  EXPECT_EQ(read(flooding), "the end");
+  const std::string endless(std::size_t{40} << 20, 'x');
+  EXPECT_FALSE(run(flooding.stream->write(as_bytes(endless)))) << "the connection is closed before all is read";
+}
+
+TEST_F(WorkSocketTest, ConnectionsAreTakenAtABoundedRate) {
+  for (int i = 0; i < 4 * kWorkBurst; ++i) (void)connect("task");
+  const SteadyTime before = w.world.now();
+  Client last = connect("task");
+  EXPECT_THAT(ask(last, R"({"id":1,"op":"whoami"})"), HasSubstr(R"("ok":true)"));
+  EXPECT_GT(w.world.now() - before, 5s);
+}
+
+TEST_F(WorkSocketTest, WorkThatReadsNoAnswersIsReadNoMoreAndHoldsNoMoreThanItsCalls) {
+  SimLink narrow;
+  narrow.window = 4096;
+  w.world.set_link(narrow);
+  Client deaf = connect("task");
+  Client task = connect("task");
+  Client other = connect("other");
+  std::string sends;
+  const std::string send = R"({"id":2,"op":"send","to":"other","behaviour":"/work/none"})";
+  for (int i = 0; i < 1000; ++i) sends += send + "\n";
+  const Result<void> written = run(with_timeout(5min, deaf.stream->write(as_bytes(sends))));
+  ASSERT_FALSE(written) << "all was read although no answer was";
+  EXPECT_TRUE(written.error().is(Errc::deadline_exceeded)) << written.error().to_string();
+  // The answers wait as calls that are under way; whatever is no call goes on, and so do others.
+  EXPECT_THAT(ask(task, send), HasSubstr("32 calls are under way, which is the limit"));
+  EXPECT_THAT(ask(task, R"({"id":3,"op":"whoami"})"), HasSubstr(R"({"id":3,"ok":true)"));
+  EXPECT_THAT(ask(other, R"({"id":1,"op":"send","to":"task","behaviour":"/work/none"})"), HasSubstr(R"("ok":true)"));
+  deaf.stream.reset();
+  w.settle();
+  EXPECT_THAT(ask(task, send), HasSubstr(R"({"id":2,"ok":true)")) << "its calls ended with it";
+}
+
 TEST_F(WorkSocketTest, WhatIsKnownIsUsedWhileTheOrchestratorIsAway) {
   Client task = connect("task");
   Client other = connect("other");
