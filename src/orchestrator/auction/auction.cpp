@@ -119,7 +119,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   explanation_ = {};
   asked_.clear();
   bidders_.clear();
-  survey_.emplace(actor_, ensemble_id_);
+  survey_.emplace(actor_, ensemble_id_, *measured_);
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
   bool held_round = false;

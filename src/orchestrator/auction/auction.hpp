@@ -96,6 +96,9 @@ class Auction {
   /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
   void join(Placed placed) { placed_ = std::move(placed); }
 
+  /// What is measured between machines is kept there for the next auctions (edge_survey.hpp, 3). It outlives this.
+  void share(MeasuredLinks& measured) { measured_ = &measured; }
+
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
@@ -144,9 +147,11 @@ class Auction {
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<Answer> incoming_{kBidQueue};
-  RoundBids bids_;                                ///< of the round, by node; none is empty
-  Placed placed_;                                 ///< by join()
-  Placed neighbours_;                             ///< of the round: what has a machine already
+  RoundBids bids_;     ///< of the round, by node; none is empty
+  Placed placed_;      ///< by join()
+  Placed neighbours_;  ///< of the round: what has a machine already
+  MeasuredLinks own_measured_;
+  MeasuredLinks* measured_ = &own_measured_;
   std::optional<EdgeSurvey> survey_;              ///< of the last run
   bool is_enough_ = false;                        ///< they give every node of the round a machine
   std::map<std::string, actor::Handle> bidders_;  ///< of the last run, by peer

@@ -528,18 +528,122 @@ TEST_F(EdgeAuctionTest, AWayThatIsNotMeasuredKeepsNoEdge) {
 
 TEST_F(EdgeAuctionTest, EdgesToAMachineThatANodeHasHold) {
   jobs::Ensemble ensemble = one_task_ensemble();
-  ensemble.edges = {edge};
   large.way = [](const EdgeRequest& request) { return found(request.bw == 1000 ? 11ms : 1ms, 1000); };
-  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
-  auction->join({{"other", {small.peer()}}});
   const std::set<std::string> taken{small.peer()};
   const auto excluded = [taken] { return taken; };
-  EXPECT_FALSE(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)));
-  ASSERT_EQ(auction->choice().edges.size(), 1u);
-  EXPECT_EQ(auction->choice().edges[0].measured, "11 ms, 1000 bit/s");
-  EXPECT_FALSE(auction->choice().edges[0].holds);
-  ensemble.edges[0].rtt = 11;
-  EXPECT_EQ(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)).value().at("node").peer, large.peer());
+  for (const bool forth : {true, false}) {
+    ensemble.edges = {edge};
+    if (!forth) std::swap(ensemble.edges[0].s, ensemble.edges[0].t);
+    const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+    auction->join({{"other", {small.peer()}}});
+    const int before = large.measured;
+    EXPECT_FALSE(w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded)));
+    ASSERT_EQ(auction->choice().edges.size(), 1u);
+    EXPECT_EQ(auction->choice().edges[0].measured, "11 ms, 1000 bit/s");
+    EXPECT_FALSE(auction->choice().edges[0].holds);
+    ensemble.edges[0].rtt = 11;
+    const Result<Candidate> candidate = w.run(a, auction->run(ensemble, a.lane().now() + 6s, excluded));
+    ASSERT_TRUE(candidate) << candidate.error().to_string();
+    EXPECT_EQ(candidate->at("node").peer, large.peer());
+    ASSERT_EQ(auction->choice().edges.size(), 1u);
+    EXPECT_TRUE(auction->choice().edges[0].holds);
+    EXPECT_EQ(large.measured - before, 1) << "what was measured for the first run counts for the second";
+  }
+}
+
+TEST_F(EdgeAuctionTest, WhatWasMeasuredCountsInTheNextAuctionsForAWhile) {
+  MeasuredLinks measured;
+  const auto hold = [&] {
+    const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+    auction->share(measured);
+    jobs::Ensemble ensemble = one_task_ensemble();
+    change(ensemble);
+    return w.run(a, auction->run(ensemble, a.lane().now() + 6s, [] { return std::set<std::string>(); })).has_value();
+  };
+  large.way = small.way = [](const EdgeRequest& request) { return found(8ms, request.bw); };
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(hold());
+  EXPECT_EQ(small.measured, 1);
+  edge.bw /= 2;
+  EXPECT_TRUE(hold());
+  EXPECT_EQ(small.measured, 1) << "for more than is asked for now";
+  edge.bw *= 4;
+  EXPECT_TRUE(hold());
+  EXPECT_EQ(small.measured, 2) << "for less than is asked for now";
+  w.settle(kMeasuredFor);
+  EXPECT_TRUE(hold());
+  EXPECT_EQ(small.measured, 3) << "too long ago";
+  EXPECT_EQ(measured.links().size(), 1u);
+
+  // A measurement that has failed counts as well, and not as long.
+  w.settle(kMeasuredFor);
+  small.way = [](const EdgeRequest&) { return EdgeReply(); };
+  EXPECT_FALSE(hold());
+  small.way = large.way;
+  EXPECT_FALSE(hold());
+  EXPECT_EQ(small.measured, 4);
+  w.settle(kFailureFor);
+  EXPECT_TRUE(hold());
+  EXPECT_EQ(small.measured, 5);
+}
+
+TEST(MeasuredLinks, OfManyTheOldestAreForgotten) {
+  MeasuredLinks measured;
+  for (std::size_t i = 0; i <= kMostKept; ++i) {
+    Link link;
+    link.a = "a";
+    link.b = std::to_string(i);
+    measured.add(std::move(link), SteadyTime(), 0);
+  }
+  ASSERT_EQ(measured.links().size(), kMostKept);
+  EXPECT_EQ(measured.links().front().b, "1");
+}
+
+/// A chain of three nodes. The machines of the first round keep no edge to that of the last node; of those that bid
+/// later one keeps that edge, and the edge to another machine for the first node.
+TEST_F(EdgeAuctionTest, NodesGiveTheirMachinesUpForANodeThatFindsNoneBesideThem) {
+  const auto two_nodes = change;
+  change = [two_nodes](jobs::Ensemble& ensemble) {
+    two_nodes(ensemble);
+    ensemble.allocations["third"] = ensemble.allocations.at("task");
+    ensemble.nodes["last"] = ensemble.nodes.at("node");
+    ensemble.nodes.at("last").allocations = {"third"};
+    jobs::Edge second = ensemble.edges.at(0);
+    second.s = "other";
+    second.t = "last";
+    ensemble.edges.push_back(second);
+  };
+  const auto add = [this](const char* name) -> actor::TestNode& {
+    actor::TestNode& node = w.add(name);
+    actor::TestWorld::trust(a, node);
+    actor::TestWorld::trust(node, a);
+    return node;
+  };
+  Bidder end(add("end"), 1);
+  Bidder later_node(add("later-node"), 1);
+  Bidder later_other(add("later-other"), 1);
+  w.settle();  // subscriptions are announced
+  const auto bids_for = [](Bidder& bidder, const std::string& node, std::uint64_t price) {
+    bidder.before = [node, price](Bid& bid) {
+      bid.offer->features = {"edges"};
+      bid.offer->price = price;
+      bid.node_id = node;
+    };
+  };
+  bids_for(end, "last", 5);
+  bids_for(later_node, "node", 0);
+  bids_for(later_other, "other", 0);
+  later_node.silent_rounds = later_other.silent_rounds = 1;
+  const auto far_from = [](const Bidder& other) {
+    return [peer = other.peer()](const EdgeRequest& request) { return found(request.t == peer ? 50ms : 8ms, 1000); };
+  };
+  small.way = far_from(end);
+  large.way = far_from(later_other);
+  end.way = later_node.way = later_other.way = [](const EdgeRequest&) { return found(8ms, 1000); };
+  const Result<Candidate> candidate = run();
+  ASSERT_TRUE(candidate) << candidate.error().to_string();
+  EXPECT_EQ(candidate->at("node").peer, later_node.peer());
+  EXPECT_EQ(candidate->at("other").peer, later_other.peer());
+  EXPECT_EQ(candidate->at("last").peer, end.peer());
 }
 
 /// Two nodes, of which `large` bids for one and `small` for the other.

@@ -36,14 +36,38 @@ std::string add_measured(Link& link, const Result<EdgeReply>& reply, bool with_b
 
 }  // namespace
 
+std::vector<Link> MeasuredLinks::links() const {
+  std::vector<Link> links;
+  links.reserve(kept_.size());
+  for (const Kept& kept : kept_) links.push_back(kept.link);
+  return links;
+}
+
+void MeasuredLinks::add(Link link, SteadyTime now, std::uint64_t bandwidth) {
+  if (kept_.size() >= kMostKept) kept_.erase(kept_.begin());
+  kept_.push_back({std::move(link), now, bandwidth});
+}
+
+void MeasuredLinks::forget_old(SteadyTime now) {
+  std::erase_if(kept_, [now](const Kept& kept) {
+    return now - kept.at >= (kept.link.failure.empty() ? kMeasuredFor : kFailureFor);
+  });
+}
+
+void MeasuredLinks::forget_below(std::uint64_t bandwidth) {
+  std::erase_if(kept_, [bandwidth](const Kept& kept) { return kept.bandwidth < bandwidth; });
+}
+
 Task<void> EdgeSurvey::run(const RoundBids& bids, const Placed& placed, const Wanted& wanted) {
   if (wanted.edges.empty()) co_return;
   const SteadyTime until = actor_.lane().now() + kSurveyTime;
   std::uint64_t bandwidth = 0;
   for (const WantedEdge& edge : wanted.edges) bandwidth = std::max(bandwidth, edge.bandwidth);
+  measured_.forget_below(bandwidth);
   while (actor_.lane().now() < until) {
     const Pairs pairs = next(bids, placed, wanted);
     if (pairs.empty()) co_return;
+    pairs_ += pairs.size();
     std::vector<Task<Link>> measuring;
     for (const auto& [a, b] : pairs) measuring.push_back(measure(a, b, bandwidth, until));
     const TaskContext context = co_await this_task();
@@ -52,7 +76,7 @@ Task<void> EdgeSurvey::run(const RoundBids& bids, const Placed& placed, const Wa
     for (Link& link : measured) {
       log::info("orchestrator", "{}: from {} to {}: {}", ensemble_id_, link.a, link.b,
                 link.failure.empty() ? "measured" : printable(link.failure));
-      links_.push_back(std::move(link));
+      measured_.add(std::move(link), actor_.lane().now(), bandwidth);
     }
   }
 }
@@ -61,17 +85,17 @@ EdgeSurvey::Pairs EdgeSurvey::next(const RoundBids& bids, const Placed& placed, 
   Wanted open = wanted;
   open.budget = kBudget / 4;
   open.unmeasured_holds = false;
-  std::vector<Link> links = links_;
-  const Cost sure = match(market_of(bids, placed, links), open).cost;
+  Market market = market_of(bids, placed, measured_.links());
+  const Cost sure = match(market, open).cost;
   open.unmeasured_holds = true;
   const std::size_t most = most_pairs(wanted);
   Pairs pairs;
-  while (pairs.size() < kPairsAtOnce && links.size() < most) {
-    const Match found = match(market_of(bids, placed, links), open);
+  while (pairs.size() < kPairsAtOnce && pairs_ + pairs.size() < most) {
+    const Match found = match(market, open);
     if (found.unmeasured.empty() || !is_better(found.cost, sure)) break;
     for (const auto& [a, b] : found.unmeasured)
-      if (links.size() < most && pairs.emplace(std::min(a, b), std::max(a, b)).second)
-        links.push_back({a, b, {}, {}, "the next choice is without it"});
+      if (pairs_ + pairs.size() < most && pairs.emplace(std::min(a, b), std::max(a, b)).second)
+        market.add({a, b, {}, {}, "the next choice is without it"});
   }
   return pairs;
 }

@@ -60,9 +60,10 @@ DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) c
   return record;
 }
 
-Result<std::unique_ptr<Auction>> Replacer::open_auction() const {
+Result<std::unique_ptr<Auction>> Replacer::open_auction() {
   TRY(std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
   auction->explain_exclusions([this](const std::string& peer) { return why_occupied(parts_.record.get(), peer); });
+  auction->share(measured_);
   return auction;
 }
 

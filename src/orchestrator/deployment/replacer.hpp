@@ -119,7 +119,7 @@ class Replacer {
   [[nodiscard]] std::set<std::string> sought() const;
   /// What has no machine, and all of what is sought.
   [[nodiscard]] Unplaced all_wanted() const;
-  [[nodiscard]] Result<std::unique_ptr<Auction>> open_auction() const;
+  [[nodiscard]] Result<std::unique_ptr<Auction>> open_auction();
   /// What the auction says of these nodes is kept as the reasons of their choice.
   void keep_choice(Auction& auction, std::set<std::string> nodes);
   /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.
@@ -156,6 +156,7 @@ class Replacer {
   Pauses pauses_;
   std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
   std::string shortage_;
+  MeasuredLinks measured_;                  ///< by its auctions
   std::optional<protocol::Choice> choice_;  ///< since the start of the daemon, with what was stored before
   bool running_ = false;
   Releases tried_;        ///< those awaited when run() last began with the first node

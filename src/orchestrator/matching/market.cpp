@@ -102,15 +102,17 @@ Market::Market(std::vector<Machine> machines, const std::vector<Link>& links) {
     group_end_[i] = i + 1 < machines_.size() && preferences_[i + 1] == preferences_[i] ? group_end_[i + 1] : i + 1;
 
   links_.resize(peers());
-  for (const Link& link : links) {
-    const auto a = find_peer(link.a);
-    const auto b = find_peer(link.b);
-    if (!a || !b || *a == *b) continue;
-    const Measured measured{link.rtt, link.bandwidth, !link.failure.empty()};
-    links_[*a].emplace_back(*b, measured);
-    links_[*b].emplace_back(*a, measured);
-  }
-  for (auto& of_peer : links_) join_measurements(of_peer);
+  for (const Link& link : links) add(link);
+}
+
+void Market::add(const Link& link) {
+  const auto a = find_peer(link.a);
+  const auto b = find_peer(link.b);
+  if (!a || !b || *a == *b) return;
+  const Measured measured{link.rtt, link.bandwidth, !link.failure.empty()};
+  links_[*a].emplace_back(*b, measured);
+  links_[*b].emplace_back(*a, measured);
+  for (const std::uint32_t peer : {*a, *b}) join_measurements(links_[peer]);
 }
 
 std::optional<std::uint32_t> Market::find_peer(std::string_view name) const {

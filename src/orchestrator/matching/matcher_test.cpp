@@ -135,6 +135,27 @@ TEST(Matcher, WhatWasMeasuredInVainKeepsNoEdge) {
   EXPECT_TRUE(found.unmeasured.empty());
 }
 
+TEST(Market, ALinkThatIsAddedCountsLikeThoseFromTheBeginning) {
+  const std::vector<Machine> machines{bid("p", machine(4, 4)), bid("q", machine(4, 4)), bid("r", machine(4, 4))};
+  const std::vector<Link> links{{"p", "q", Duration(5ms), 100},
+                                {"r", "p", Duration(1ms), 300},
+                                {"q", "p", Duration(7ms), 200},
+                                {"p", "r", {}, {}, "it did not answer"},
+                                {"p", "stranger", Duration(1ms), 1}};
+  const Market built(machines, links);
+  Market added(machines);
+  for (const Link& link : links) added.add(link);
+  for (const Market* market : {&built, &added}) {
+    const std::uint32_t p = market->find_peer("p").value();
+    const Market::Measured& q = market->measured(p, market->find_peer("q").value());
+    EXPECT_EQ(q.rtt, Duration(7ms));
+    EXPECT_EQ(q.bandwidth, 100u);
+    EXPECT_FALSE(q.failed);
+    EXPECT_TRUE(market->measured(market->find_peer("r").value(), p).failed);
+    EXPECT_EQ(market->measured(p).size(), 2u);
+  }
+}
+
 /// Many nodes that want the same machines, where taking the best one after another is not the best choice.
 TEST(Matcher, AnAssignmentIsTheBestOfAllThereAre) {
   SeededRandom random(7);
