@@ -1,9 +1,11 @@
-// Measurements between two providers on the network in memory, in virtual time.
+// Measurements between providers in virtual time: on the network in memory, and over libp2p with links that have a
+// latency and a bandwidth.
 #include "provider/edges.hpp"
 
 #include <gtest/gtest.h>
 
 #include "actor/test_world.hpp"
+#include "network/libp2p_network.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::provider {
@@ -29,15 +31,25 @@ struct Side {
               }};
 };
 
-struct EdgesTest : testing::Test {
-  EdgesTest() {
+struct Libp2pTestWorld : actor::TestWorld {
+  explicit Libp2pTestWorld(std::uint64_t seed)
+      : TestWorld(seed, [](actor::TestNode& node) -> std::unique_ptr<network::Network> {
+          auto made = std::make_unique<network::Libp2pNetwork>(node.node.runtime(), node.key);
+          EXPECT_TRUE(made->listen("/ip4/0.0.0.0/tcp/9000"));
+          return made;
+        }) {}
+};
+
+/// An orchestrator and three machines that take part.
+template <class World>
+struct EdgesOn : testing::Test {
+  EdgesOn() {
     for (Side* side : {&s, &t, &u}) {
       actor::TestWorld::trust(side->node, alice);
       actor::TestWorld::trust(alice, side->node);
     }
-    w.substrate->set_latency(kLatency);
   }
-  ~EdgesTest() override {
+  ~EdgesOn() override {
     for (Side* side : {&s, &t, &u}) w.run(side->node, side->edges.close());
     w.close();
   }
@@ -64,12 +76,42 @@ struct EdgesTest : testing::Test {
     request.ticket = agreed.ticket;
     return ask(from, request);
   }
+  void measure_all_at_once(std::uint64_t bandwidth) {
+    std::vector<Task<Result<EdgeReply>>> all;
+    for (const auto& [from, to] : {std::pair(&s, &t), std::pair(&t, &s), std::pair(&u, &t), std::pair(&s, &u)}) {
+      EdgeRequest request = between(*from, *to, 0, bandwidth);
+      request.ticket = ask(*to, request).ticket;
+      all.push_back(protocol::call(*alice.root, protocol::kEdge, from->node.root->handle(), request));
+    }
+    const std::vector<Result<EdgeReply>> replies = w.run(alice, when_all(std::move(all)));
+    for (const Result<EdgeReply>& reply : replies) {
+      ASSERT_TRUE(reply) << reply.error().to_string();
+      EXPECT_TRUE(reply->ok) << reply->error;
+    }
+    EXPECT_EQ(s.edges.agreed() + t.edges.agreed() + u.edges.agreed(), 0u) << "each ticket was used";
+  }
 
-  actor::MemoryTestWorld w{21};
+  World w{21};
   actor::TestNode& alice = w.add("alice");
   Side s{w.add("s")};
   Side t{w.add("t")};
   Side u{w.add("u")};
+};
+
+struct EdgesTest : EdgesOn<actor::MemoryTestWorld> {
+  EdgesTest() { w.substrate->set_latency(kLatency); }
+};
+
+/// 10 Mbit/s each way.
+struct EdgesOverLibp2p : EdgesOn<Libp2pTestWorld> {
+  EdgesOverLibp2p() { w.world.set_link(link_of(10'000'000)); }
+  static SimLink link_of(std::uint64_t bits) {
+    SimLink link;
+    link.latency = kLatency;
+    link.jitter = Duration(0);
+    link.bandwidth = bits / 8;
+    return link;
+  }
 };
 
 TEST_F(EdgesTest, TheRoundTripIsMeasuredAndComparedWithWhatIsAskedFor) {
@@ -94,10 +136,40 @@ TEST_F(EdgesTest, TheBandwidthIsWhatComesBackInTheTimeThatItTakes) {
   EXPECT_EQ(written, bytes_to_measure(8'000'000) + sizeof(transfer::Ticket::secret));
   // The link is as fast as anything, so a round trip is all that it takes.
   EXPECT_EQ(reply.bandwidth, 500'000 * 8 * 50u);
-  const EdgeReply slower = measure(s, t, 0, 1'000'000'000);
-  EXPECT_TRUE(slower.bandwidth);
-  EXPECT_GT(*slower.bandwidth, 0u);
 }
+
+TEST_F(EdgesOverLibp2p, TheRoundTripAndTheBandwidthAreThoseOfTheLink) {
+  const EdgeReply reply = measure(s, t, 25, 4'000'000);
+  EXPECT_TRUE(reply.ok) << reply.error;
+  ASSERT_TRUE(reply.rtt_ns && reply.bandwidth);
+  EXPECT_GE(Duration(*reply.rtt_ns), 2 * kLatency);
+  EXPECT_LT(Duration(*reply.rtt_ns), 2 * kLatency + 5ms);
+  EXPECT_GT(*reply.bandwidth, 5'000'000u);
+  EXPECT_LT(*reply.bandwidth, 10'000'000u) << "rather too low than too high";
+}
+
+TEST_F(EdgesOverLibp2p, TheSlowerDirectionCountsWhicheverMachineMeasures) {
+  w.world.set_link(s.node.node, t.node.node, link_of(10'000'000), link_of(2'000'000));
+  for (const EdgeReply& reply : {measure(s, t, 0, 4'000'000), measure(t, s, 0, 4'000'000)}) {
+    EXPECT_FALSE(reply.ok);
+    EXPECT_NE(reply.error.find("bit/s, 4000000 bit/s at least is asked for"), std::string::npos) << reply.error;
+    EXPECT_GT(reply.bandwidth.value_or(0), 1'000'000u);
+    EXPECT_LT(reply.bandwidth.value_or(0), 2'000'000u);
+  }
+}
+
+TEST_F(EdgesOverLibp2p, WhatIsTooMuchForTheLinkIsMeasuredForABoundedTime) {
+  const SteadyTime begun = w.world.now();
+  const EdgeReply reply = measure(s, t, 0, 1'000'000'000);  // 16 MiB, which would take 13 s
+  EXPECT_LT(w.world.now() - begun, Edges::kTransferTime + 1s);
+  EXPECT_FALSE(reply.ok);
+  EXPECT_GT(reply.bandwidth.value_or(0), 5'000'000u) << "of what came back by then";
+  EXPECT_LT(reply.bandwidth.value_or(0), 10'000'000u);
+  w.settle(2s);  // what is under way arrives
+  EXPECT_TRUE(measure(t, s, 0, 4'000'000).ok) << "both are free again";
+}
+
+TEST_F(EdgesOverLibp2p, AMachineTakesPartInOneMeasurementAtATime) { measure_all_at_once(4'000'000); }
 
 TEST_F(EdgesTest, AsManyBytesAreSentAsTheLimitTakesInHalfASecond) {
   EXPECT_EQ(bytes_to_measure(0), 0u);
@@ -156,20 +228,7 @@ TEST_F(EdgesTest, WhatComesBackOtherwiseIsFoundOut) {
   EXPECT_FALSE(reply.rtt_ns);
 }
 
-TEST_F(EdgesTest, AMachineTakesPartInOneMeasurementAtATime) {
-  std::vector<Task<Result<EdgeReply>>> all;
-  for (const auto& [from, to] : {std::pair(&s, &t), std::pair(&t, &s), std::pair(&u, &t), std::pair(&s, &u)}) {
-    EdgeRequest request = between(*from, *to, 0, 8'000'000);
-    request.ticket = ask(*to, request).ticket;
-    all.push_back(protocol::call(*alice.root, protocol::kEdge, from->node.root->handle(), request));
-  }
-  const std::vector<Result<EdgeReply>> replies = w.run(alice, when_all(std::move(all)));
-  for (const Result<EdgeReply>& reply : replies) {
-    ASSERT_TRUE(reply) << reply.error().to_string();
-    EXPECT_TRUE(reply->ok) << reply->error;
-  }
-  EXPECT_EQ(s.edges.agreed() + t.edges.agreed() + u.edges.agreed(), 0u) << "each ticket was used";
-}
+TEST_F(EdgesTest, AMachineTakesPartInOneMeasurementAtATime) { measure_all_at_once(8'000'000); }
 
 TEST_F(EdgesTest, AMeasurementEndsInTimeAndFreesItsPlace) {
   EdgeRequest request = between(s, t);
