@@ -36,3 +36,24 @@ Feature: Work that calls work and nodes
     Then deployment "spies" is completed
     And the output of "spies" mentions "this work has no capability for /dms/node/peers/list"
     And nothing is left at bob
+
+  Scenario: A job that floods its socket and reads no answer holds up neither its provider nor other work
+    When alice deploys
+      | deployment | allocation | script            | type    | at  | memory | cores |
+      | quiet      | counter    | counts            | service | bob | 32     | 0.1   |
+      | loud       | flooder    | floods its socket | task    | bob | 256    | 0.5   |
+    Then deployment "quiet" is running
+    And deployment "loud" is running
+    And "flooder" has written "floods"
+    And "counter" runs once
+    When bob runs "nunet status"
+    Then it succeeds
+    And "counter" counts on for 6 s
+    When bob runs "nunet allocation list"
+    Then it succeeds
+    And "counter" has the same process as before
+    And "flooder" runs once
+    When the gate of "flooder" is opened
+    Then deployment "loud" is completed
+    When alice shuts "quiet" down
+    Then nothing is left at bob

@@ -64,6 +64,24 @@ while not os.path.exists("{feature_work.GATE}"):
     time.sleep(0.05)
 print("again", add(), flush=True)
 """
+# Of each kind a connection on which it sends as fast as it can, and reads nothing.
+FLOODS = TALKS + f"""
+import threading
+def flood(text):
+    while True:
+        try:
+            file = connect()
+            while True:
+                file.write(text)
+        except OSError:
+            pass
+for text in (json.dumps(dict(op="whoami")) + chr(10), chr(10) * 65536, "x" * 1000000):
+    threading.Thread(target=flood, args=(text,), daemon=True).start()
+print("floods", flush=True)
+while not os.path.exists("{feature_work.GATE}"):
+    time.sleep(0.05)
+os._exit(0)
+"""
 
 
 def python(script):
@@ -71,7 +89,7 @@ def python(script):
     return f"python3 -c '{script}'; exit $?"
 
 
-SCRIPTS = {"adds for others": python(ADDS), "has the adder add, and once more": python(CALLS),
+SCRIPTS = {"adds for others": python(ADDS), "floods its socket": python(FLOODS), "has the adder add, and once more": python(CALLS),
            "counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            # for a check that its gate fails
            "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
