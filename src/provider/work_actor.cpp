@@ -187,6 +187,9 @@ Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool await
   if (sibling.empty()) options.topic = on_network(request.topic);
   actor::Envelope envelope = actor_->message(sibling, wanted.path(), payload_bytes(request.payload), options);
   envelope.nonce = nonce;
+  // It is signed here, so the clock of its receiver is allowed for here, as far as the delegations last.
+  const Duration ahead = actor_->system().clocks.ahead(envelope.to.address.host);
+  envelope.options.expires = std::max(expires, std::min(expires + ahead, target->expires)).nanos;
   const ucan::Capabilities invoke(1, wanted);
   const UnixTime now = actor_->lane().unix_now();
   if (envelope.is_broadcast()) {
@@ -199,10 +202,11 @@ Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool await
 
 Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
   const std::string to = request.to;
+  const SteadyTime until = actor_->lane().now() + std::chrono::milliseconds(request.timeout_ms);
   Task<Result<actor::Envelope>> preparing = prepare(std::move(request), true, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<actor::Envelope>> invoking = actor_->invoke(std::move(envelope));
-  const Result<actor::Envelope> reply = co_await std::move(invoking);
+  const Result<actor::Envelope> reply = co_await with_deadline(until, std::move(invoking));
   if (!reply) {
     doubt(to);
     co_return std::unexpected(reply.error());
@@ -215,10 +219,11 @@ Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
 
 Task<Result<void>> WorkActor::send(WorkRequest request) {
   const std::string to = request.to;
+  const SteadyTime until = actor_->lane().now() + std::chrono::milliseconds(request.timeout_ms);
   Task<Result<actor::Envelope>> preparing = prepare(std::move(request), false, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
   Task<Result<void>> sending = actor_->send(std::move(envelope));
-  const Result<void> sent = co_await std::move(sending);
+  const Result<void> sent = co_await with_deadline(until, std::move(sending));
   if (!sent) doubt(to);
   co_return sent;
 }

@@ -14,6 +14,8 @@
 //  4. A call that no delegation covers is refused here at once, as its receiver would not answer.
 //  5. A broadcast reaches the work on other machines that has registered its behaviour with its topic. The network does
 //     not deliver it on this machine: siblings here get a message each.
+//  6. A message to a host whose clock is known to be ahead expires later by that (actor.hpp, 9), but not after its
+//     delegations. The work waits no longer for the reply.
 //
 // Threads: the node's lane. Cost: a context and one signature check for each delegation when a target is looked up.
 // Attacks: an orchestrator can have this node dial protocol::kMaxCalledAddresses addresses for each name that the work

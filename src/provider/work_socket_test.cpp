@@ -171,6 +171,26 @@ TEST_F(WorkSocketTest, ANodeIsCalledByWhatIsDelegatedAndNotByMore) {
   EXPECT_TRUE(own->empty());
 }
 
+TEST_F(WorkSocketTest, ANodeWhoseClockIsAheadIsCalledAndWaitedForNoLonger) {
+  w.grant(bob, alice, {"/public"}, {}, 24h);
+  const actor::Received received = bob.answer_with("/public/ask", "yes");
+  Client task = connect("task");
+  const std::string to = R"("to":")" + bob.did().uri() + R"(","timeout":3000,"behaviour":)";
+  const std::string host = bob.network->self().to_string();
+  for (const Duration ahead : {Duration(10min), Duration(90min)}) {
+    bob.node.set_wall_clock(ahead);
+    node.system->clocks.heard(host, bob.lane().unix_now(), node.lane().unix_now(), 0s);
+    const std::size_t before = received->size();
+    const std::string answer = ask(task, R"({"id":1,"op":"invoke",)" + to + R"("/public/ask"})");
+    // After an hour the delegation has expired there.
+    EXPECT_THAT(answer, HasSubstr(ahead < 1h ? R"("payload":{"Text":"yes"})" : "no reply to /public/ask"));
+    EXPECT_EQ(received->size() - before, ahead < 1h ? 1u : 0u);
+    const SteadyTime begun = w.world.now();
+    EXPECT_THAT(ask(task, R"({"id":2,"op":"invoke",)" + to + R"("/public/none"})"), HasSubstr("no reply to"));
+    EXPECT_LT(w.world.now() - begun, 4s);
+  }
+}
+
 TEST_F(WorkSocketTest, ABehaviourIsForSiblingsAndTheirOrchestrator) {
   Client other = connect("other");
   (void)ask(other, R"({"id":1,"op":"register","behaviour":"/work/sum"})");
