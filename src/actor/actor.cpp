@@ -386,7 +386,7 @@ Task<void> Actor::renew_supervisor_grant(Handle supervisor) {
                 granted.error().to_string());
       co_return;
     }
-    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
+    const Result<void> slept = co_await sleep_unless_clock_is_set(ucan::kStandingGrantRenewal);
     if (!slept) co_return;
     if (Result<void> renewed = granted->renew(lane().unix_now()); !renewed) granted = std::unexpected(renewed.error());
   }

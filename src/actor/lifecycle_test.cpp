@@ -98,6 +98,12 @@ TEST_P(Lifecycle, ASupervisorMayQueryHealthWhileTheChildExists) {
     ASSERT_TRUE(reply) << "after " << hour << " hours: " << reply.error().to_string();
     w.settle(1h);
   }
+  for (const Duration ahead : {2 * ucan::kStandingGrantTime, Duration(0)}) {
+    for (TestNode* each : {&a, &b}) each->node.set_wall_clock(ahead);
+    w.settle(kClockLook + 1s);
+    auto reply = w.run(a, a.root->call<Note>(a.root->message(child->handle(), std::string(kHealthCheck))));
+    EXPECT_TRUE(reply) << "ahead by " << ahead / 1h << " hours: " << reply.error().to_string();
+  }
   EXPECT_EQ(b.context->ephemeral_count(), 1u);
   TestNode& c = w.add("c");
   EXPECT_FALSE(w.run(c, c.root->invoke(c.root->message(child->handle(), std::string(kHealthCheck)))));

@@ -22,7 +22,7 @@ Task<void> Grants::keep_renewed() {
       log::warn("provider", "renewing the grant for {}: {}", what, renewed.error().to_string());
   };
   for (;;) {
-    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
+    const Result<void> slept = co_await sleep_unless_clock_is_set(ucan::kStandingGrantRenewal);
     if (!slept) co_return;
     for (auto& [key, grant] : ensembles_) renew(grant, key.ensemble);
     for (auto& [key, grant] : allocations_) renew(grant, key.id);

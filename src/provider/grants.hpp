@@ -2,8 +2,9 @@
 // here, for as long as they exist.
 //
 // Model
-//  1. A grant is given before the reply that announces it, renewed every ucan::kStandingGrantRenewal, and withdrawn
-//     when its ensemble or allocation is removed. It is never written to disk (ucan/standing_grant.hpp).
+//  1. A grant is given before the reply that announces it, renewed every ucan::kStandingGrantRenewal and when the wall
+//     clock is set, and withdrawn when its ensemble or allocation is removed. It is never written to disk
+//     (ucan/standing_grant.hpp).
 //  2. A second grant for the same key replaces the first.
 //
 // Threads: the node's lane. Cost: a signature for each grant and renewal. Attacks: the number of grants is bounded by
@@ -30,7 +31,7 @@ class Grants {
   void withdraw(const AllocationKey& key) { allocations_.erase(key); }
   [[nodiscard]] std::size_t size() const { return ensembles_.size() + allocations_.size(); }
 
-  /// Renews all grants periodically until it is cancelled.
+  /// Until it is cancelled.
   Task<void> keep_renewed();
 
  private:

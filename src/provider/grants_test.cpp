@@ -51,5 +51,16 @@ TEST_F(GrantsTest, GrantsAreRenewedBeforeTheyExpire) {
   EXPECT_EQ(reached(alice), 0U) << "without renewal it expires";
 }
 
+TEST_F(GrantsTest, GrantsAreRenewedAtOnceWhenTheWallClockIsSet) {
+  ASSERT_TRUE(grants.give(EnsembleKey{alice.did(), "e"}, node.root->security().id_did()));
+  Nursery renewal(node.lane(), "renewal");
+  renewal.spawn(grants.keep_renewed());
+  w.settle(1min);
+  for (actor::TestNode* each : {&node, &alice}) each->node.set_wall_clock(2 * ucan::kStandingGrantTime);
+  w.settle(kClockLook + 1s);
+  EXPECT_EQ(reached(alice), 1U);
+  run(renewal.close());
+}
+
 }  // namespace
 }  // namespace dms::provider

@@ -1,5 +1,7 @@
 #include "runtime/task.hpp"
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 
 namespace dms {
@@ -61,6 +63,17 @@ Task<Result<void>> sleep_until(SteadyTime when) {
 Task<Result<void>> sleep_for(Duration duration) {
   TaskContext context = co_await this_task();
   co_return co_await sleep_until(context.lane->now() + duration);
+}
+
+Task<Result<void>> sleep_unless_clock_is_set(Duration duration) {
+  const TaskContext context = co_await this_task();
+  const Lane& lane = *context.lane;
+  const auto origin = [&lane] { return lane.unix_now() + -lane.now().time_since_epoch(); };
+  const SteadyTime until = lane.now() + duration;
+  const UnixTime before = origin();
+  while (lane.now() < until && std::chrono::abs(origin() - before) < kClockSet)
+    CO_TRY_VOID(co_await sleep_until(std::min(until, lane.now() + kClockLook)));
+  co_return Result<void>();
 }
 
 }  // namespace dms

@@ -279,6 +279,12 @@ class ScopedTimer {
 Task<Result<void>> sleep_until(SteadyTime when);
 Task<Result<void>> sleep_for(Duration duration);
 
+/// A wall clock that has moved by that against the lane's own is set; what a time server corrects is less.
+inline constexpr Duration kClockSet = std::chrono::minutes(1);
+inline constexpr Duration kClockLook = std::chrono::seconds(3);
+/// As sleep_for(), but ends within kClockLook once the wall clock is set: for what is valid until an instant of it.
+Task<Result<void>> sleep_unless_clock_is_set(Duration duration);
+
 /// Runs `inner`, whose waits fail with Errc::deadline_exceeded from `when` on. An earlier deadline of an enclosing
 /// scope stays in force.
 template <class T>

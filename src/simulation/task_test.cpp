@@ -20,6 +20,30 @@ TEST(Task, DeadlinesAndCancellationReachTheInnermostWait) {
   EXPECT_EQ(world.pending(), 0u) << "the timer of the hour is cancelled";
 }
 
+TEST(Task, ASleepEndsWhenTheWallClockIsSetAndNotWhenItIsCorrected) {
+  SimWorld world(5);
+  SimNode& node = world.add_node("node");
+  const auto slept = [&] {
+    const SteadyTime begun = world.now();
+    EXPECT_TRUE(world.run(node, sleep_unless_clock_is_set(1h)));
+    return world.now() - begun;
+  };
+  EXPECT_EQ(slept(), 1h);
+  Duration ahead(0);
+  const auto set_later = [&](Duration by) {
+    ahead += by;
+    node.runtime().lane.call_at(world.now() + 10min, [&node, ahead] { node.set_wall_clock(ahead); });
+  };
+  set_later(kClockSet - 1s);
+  EXPECT_EQ(slept(), 1h);
+  for (const Duration by : {kClockSet, -3 * kClockSet}) {
+    set_later(by);
+    const Duration took = slept();
+    EXPECT_GE(took, 10min);
+    EXPECT_LE(took, 10min + kClockLook);
+  }
+}
+
 TEST(Nursery, ATaskThatEndsWithAnExceptionIsCountedAndTheOthersGoOn) {
   log::set_sink([](const log::Line&) {});
   SimWorld world(6);

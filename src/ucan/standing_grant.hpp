@@ -14,7 +14,7 @@
 namespace dms::ucan {
 
 inline constexpr Duration kStandingGrantTime = std::chrono::hours(1);
-/// How often to renew.
+/// How often to renew; also once the wall clock is set (sleep_unless_clock_is_set()), which may end a grant at once.
 inline constexpr Duration kStandingGrantRenewal = kStandingGrantTime / 2;
 
 class StandingGrant {

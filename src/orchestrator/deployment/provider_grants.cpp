@@ -15,7 +15,7 @@ Result<void> ProviderGrants::give(const did::Did& provider) {
 
 Task<void> ProviderGrants::renew_until_cancelled() {
   for (;;) {
-    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
+    const Result<void> slept = co_await sleep_unless_clock_is_set(ucan::kStandingGrantRenewal);
     if (!slept) co_return;
     for (auto& [provider, given] : grants_)
       if (Result<void> renewed = given.renew(actor_.lane().unix_now()); !renewed)
