@@ -121,5 +121,34 @@ TEST_F(HeartbeatsTest, AMachineIsAskedOnceWhateverNumberOfDeploymentsItServes) {
   EXPECT_EQ(pings(), before) << "nobody watches it";
 }
 
+TEST_F(HeartbeatsTest, AMachineThatIsWatchedAgainWithinABeatIsAskedOnAndOnce) {
+  watch(b);
+  for (const Duration pause : {Duration(0), kBeat / 4, kBeat / 2}) {
+    SCOPED_TRACE(pause / 1ms);
+    w.settle(5 * kBeat + 50ms);
+    watches.clear();
+    w.settle(pause);
+    watch(b);
+    const std::uint64_t before = pings();
+    w.settle(1min);
+    EXPECT_NEAR(static_cast<double>(pings() - before), 1min / kBeat, 1);
+  }
+}
+
+TEST_F(HeartbeatsTest, AMachineThatIsWatchedAgainWithinABeatHasAllOfItsTime) {
+  watch(b);
+  w.settle(5s);
+  w.substrate->notice_cuts(false);  // a ping is under way until it is given up
+  cut(b);
+  w.settle(4s);
+  EXPECT_EQ(sign(), Sign::missing);
+  watches.clear();
+  w.settle(100ms);
+  watch(b);
+  EXPECT_EQ(sign(), Sign::answers);
+  EXPECT_FALSE(shows(Sign::gone, kGoneAfter - 100ms));
+  EXPECT_TRUE(shows(Sign::gone, 1s));
+}
+
 }  // namespace
 }  // namespace dms::orchestrator
