@@ -1,5 +1,6 @@
 // One deployment from its first request to its end: the messages to each side, what is stored when, its output.
 #include "orchestrator/deployment/test_deployment.hpp"
+#include "protocol/edge.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -132,6 +133,50 @@ TEST_F(DeploymentTest, AProviderThatRestartsWhileItIsCommittedGetsTheWorkAfterwa
   ASSERT_TRUE(until([&] { return provider.commits > 0; }));
   provider.refuse_commit.clear();
   EXPECT_TRUE(reaches(DeploymentStatus::running, 1min)) << deployment->record().error;
+}
+
+/// As T it agrees; as S it says that the way is short.
+struct MeasuredMachine {
+  explicit MeasuredMachine(actor::TestNode& made_for) : node(made_for) {
+    EXPECT_TRUE(serve(*node.root, kEdge, *this, &MeasuredMachine::measure));
+  }
+  MeasuredMachine(const MeasuredMachine&) = delete;
+  MeasuredMachine& operator=(const MeasuredMachine&) = delete;
+  ~MeasuredMachine() { node.root->remove_behaviour(std::string(kEdge.path)); }
+  Task<EdgeReply> measure(EdgeRequest request, const actor::Envelope&) {
+    EdgeReply reply;
+    reply.ok = true;
+    reply.ticket = "ticket";
+    if (request.s == node.network->self().to_string()) {
+      ++measured;
+      reply.rtt_ns = Duration(5ms).count();
+    }
+    co_return reply;
+  }
+  actor::TestNode& node;
+  int measured = 0;
+};
+
+TEST_F(DeploymentTest, WhatWasMeasuredBetweenItsMachinesCountsForTheNextAuction) {
+  MeasuredMachine one(b);
+  MeasuredMachine two(c);
+  provider.features = other.features = {"edges"};
+  provider.refuse_commit = "no open bid";
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  ensemble.allocations["second"] = ensemble.allocations.at("task");
+  ensemble.nodes["far"] = ensemble.nodes.at("node");
+  ensemble.nodes.at("far").allocations = {"second"};
+  ensemble.nodes.at("far").peer = c.network->self().to_string();
+  ensemble.edges.push_back({.s = "node", .t = "far", .rtt = 10});
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(until([&] { return provider.commits > 0; }));
+  provider.refuse_commit.clear();
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 1min)) << deployment->record().error;
+  EXPECT_GT(provider.commits, 1) << "after another auction";
+  EXPECT_EQ(one.measured, 1);
+  EXPECT_EQ(two.measured, 1);
 }
 
 TEST_F(LossTest, APeerThatDoesNotBidIsNotAskedForItsClockWhereAnotherHasBid) {
