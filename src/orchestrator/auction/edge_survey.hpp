@@ -9,10 +9,10 @@
 //  2. A pair is measured from both sides, one after the other, and the worse counts. If one of them fails, or says
 //     nothing in time, the way is not measured, and keeps no edge.
 //  3. In the life of a survey, which is that of one run of an auction, four pairs are measured for each edge,
-//     kLeastPairs at least and kMostPairs at most; one run() takes kSurveyTime at most. What is measured is not measured
-//     again in its life, nor in that of the next ones with the same MeasuredLinks if they begin within kMeasuredFor, or
-//     kFailureFor where the measurement has failed. What was measured for less bandwidth than is asked for then is
-//     measured again, as fewer bytes were sent.
+//     kLeastPairs at least and kMostPairs at most; one run() takes kSurveyTime at most. What is measured is not
+//     measured again in its life, nor in that of the next ones with the same MeasuredLinks if they begin within
+//     kMeasuredFor, or kFailureFor where the measurement has failed. What was measured for less bandwidth than is asked
+//     for then is measured again, as fewer bytes were sent.
 //
 // Threads: the actor's lane. Cancellation: at any time; machines that measure end by themselves.
 // Attacks: a machine may report what it likes of itself, but not of the other: (2). A machine that does not answer

@@ -5,8 +5,8 @@
 //  1. A Machine is what one peer bids for one node, or for any node. Of several bids of a peer for the same node the
 //     last counts, and one for any node does not count for a node that the peer has named. A peer runs one node.
 //  2. A Market is built once for a round, and read by any number of decisions (matcher.hpp); between them links may be
-//     added. It keeps the bids in the order of the parts of their cost that no decision changes, so that a decision looks at no more of them than may
-//     be chosen. The order in which the bids came has no influence.
+//     added. It keeps the bids in the order of the parts of their cost that no decision changes, so that a decision
+//     looks at no more of them than may be chosen. The order in which the bids came has no influence.
 //  3. A Link is what was measured between two machines, whichever of them has measured; of several measurements the
 //     worst counts, so that a machine gains nothing by reporting a better one. What is absent was not measured; of a
 //     Link with a failure the measurement has failed.
