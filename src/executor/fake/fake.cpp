@@ -69,6 +69,26 @@ Result<void> apply(FakeScript& script, std::string_view key, std::string value) 
   return {};
 }
 
+/// A number from 0 to 1 that follows from the name.
+double part_of(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  hash = (hash ^ (hash >> 32)) * 0xd6e8feb86659fd93;
+  return static_cast<double>((hash ^ (hash >> 32)) >> 11) / static_cast<double>(std::uint64_t{1} << 53);
+}
+
+/// `value`: as FAKE_CRASH has it.
+Result<void> crash(FakeScript& script, std::string_view run, std::string_view value) {
+  const std::size_t colon = std::min(value.find(':'), value.size());
+  TRY(const double share, number("FAKE_CRASH", value.substr(0, colon)));
+  TRY(const double seconds, number("FAKE_CRASH", value.substr(std::min(colon + 1, value.size()))));
+  const auto after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(seconds, 0.0)));
+  if (part_of(run) >= share || (script.runs_for && *script.runs_for <= after)) return {};
+  script.runs_for = after;
+  script.exit_code = 1;
+  return {};
+}
+
 std::string tail(const std::string& text, std::size_t limit) {
   return text.size() <= limit ? text : text.substr(text.size() - limit);
 }
@@ -96,6 +116,9 @@ Result<FakeScript> Fake::choose(const Request& request) const {
     const auto eq = entry.find('=');
     TRY_VOID(apply(script, std::string_view(entry).substr(0, eq), entry.substr(eq + 1)));
   }
+  for (const std::string_view entry : request.engine.params.environment)
+    if (constexpr std::string_view kCrash = "FAKE_CRASH="; entry.starts_with(kCrash))
+      TRY_VOID(crash(script, request.execution_id.value, entry.substr(kCrash.size())));
   script.out = with_run(std::move(script.out), request.execution_id.value);
   script.err = with_run(std::move(script.err), request.execution_id.value);
   return script;

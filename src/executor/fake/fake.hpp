@@ -2,8 +2,10 @@
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
 // request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_WRITE_SECONDS, FAKE_DISK_MIB, FAKE_IMAGE_MIB,
-// FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM, FAKE_HEALTHY_AFTER, FAKE_UNHEALTHY_AFTER), so that an
-// ensemble can choose; the default script. It starts no process and writes no file; FakeHost::begins may.
+// FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM, FAKE_HEALTHY_AFTER, FAKE_UNHEALTHY_AFTER, FAKE_CRASH), so that
+// an ensemble can choose; the default script. FAKE_CRASH=<share>:<seconds> makes that share of the runs, chosen by their
+// names, end with 1 after so long, unless they have ended before. It starts no process and writes no file;
+// FakeHost::begins may.
 //
 // kRunMark in FAKE_OUT and FAKE_ERR is replaced by the name of the run, so that the outputs of two runs differ.
 //

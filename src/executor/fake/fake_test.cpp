@@ -45,6 +45,25 @@ TEST_F(FakeTest, RunsForItsTimeAndEndsAsScripted) {
   EXPECT_EQ(run(fake_.status(id_))->state, State::failed);
 }
 
+TEST_F(FakeTest, AShareOfTheRunsCrashes) {
+  int crashed = 0;
+  for (int i = 0; i < 200; ++i) {
+    const ExecutionId id(fmt::format("run-{}", i));
+    ASSERT_TRUE(run(fake_.start(request({"FAKE_SECONDS=30", "FAKE_CRASH=0.25:10"}, id.value))));
+    const SteadyTime before = world_.now();
+    const auto result = run(fake_.wait(id));
+    ASSERT_TRUE(result);
+    crashed += result->exit_code == 1 ? 1 : 0;
+    EXPECT_EQ(world_.now() - before, result->exit_code == 1 ? Duration(10s) : Duration(30s));
+    ASSERT_TRUE(run(fake_.remove(id)));
+  }
+  EXPECT_GT(crashed, 25);
+  EXPECT_LT(crashed, 75);
+  ASSERT_TRUE(start({"FAKE_SECONDS=5", "FAKE_CRASH=1:10"}));
+  EXPECT_EQ(run(fake_.wait(id_))->exit_code, 0) << "it has ended before";
+  EXPECT_FALSE(start({"FAKE_CRASH=often"}));
+}
+
 TEST_F(FakeTest, FailsToStartAsScripted) {
   auto started = start({"FAKE_START_ERROR=no such image"});
   ASSERT_FALSE(started);

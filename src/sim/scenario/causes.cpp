@@ -32,6 +32,7 @@ std::string_view to_string(Cause cause) {
     case Cause::dishonest: return "a dishonest provider";
     case Cause::fault: return "a fault";
     case Cause::capacity: return "too few machines";
+    case Cause::work: return "its work has failed";
   }
   return "no cause";
 }
@@ -55,6 +56,15 @@ bool Causes::had_fault(const crypto::PeerId& machine, SteadyTime since, SteadyTi
          });
 }
 
+bool Causes::is_calm(const crypto::PeerId& user, const std::string& deployment, SteadyTime since,
+                     SteadyTime until) const {
+  if (had_fault(user, since, until)) return false;
+  const auto found = commits_.find(deployment);
+  return found == commits_.end() || std::ranges::none_of(found->second.providers, [&](const crypto::PeerId& provider) {
+           return is_liar(provider) || had_fault(provider, since, until);
+         });
+}
+
 bool Causes::lacks_machines(const Failure& failure, const Commits* commits) const {
   if (!refuses_for_resources_only(failure.reason)) return false;
   if (failure.reason.contains("no machine was found") || failure.reason.contains("which is the limit")) return true;
@@ -66,13 +76,13 @@ Cause Causes::of(const Failure& failure) const {
   const auto found = commits_.find(failure.deployment);
   const Commits* commits = found == commits_.end() ? nullptr : &found->second;
   if (commits != nullptr) {
-    for (const crypto::PeerId& provider : commits->providers)
-      if (const auto machine = machines_.find(provider); machine != machines_.end() && machine->second.lies)
-        return Cause::dishonest;
+    if (std::ranges::any_of(commits->providers, [&](const crypto::PeerId& each) { return is_liar(each); }))
+      return Cause::dishonest;
     for (const crypto::PeerId& provider : commits->providers)
       if (had_fault(provider, failure.since, failure.until)) return Cause::fault;
   }
   if (had_fault(failure.user, failure.since, failure.until)) return Cause::fault;
+  if (failing_.contains(failure.deployment)) return Cause::work;
   return lacks_machines(failure, commits) ? Cause::capacity : Cause::none;
 }
 

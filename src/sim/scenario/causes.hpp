@@ -8,7 +8,8 @@
 //     before it.
 //  3. Too few machines explain it if no machine was found, or one so late that the rest of the time was not enough to
 //     start on it; not if a provider has refused for another reason than its resources.
-//  4. Lost messages explain nothing: what is sent again must not fail.
+//  4. Work that fails more often than its supervision makes up for explains it (fails(), tree_checker.hpp).
+//  5. Lost messages explain nothing: what is sent again must not fail.
 //
 // Threads: none. Cost: a search in each message between machines, and some bytes for each fault and commit.
 #pragma once
@@ -23,7 +24,7 @@
 
 namespace dms::sim {
 
-enum class Cause { none, dishonest, fault, capacity };
+enum class Cause { none, dishonest, fault, capacity, work };
 std::string_view to_string(Cause cause);
 
 class Causes {
@@ -48,12 +49,21 @@ class Causes {
   void has_fault(const crypto::PeerId& machine, SteadyTime from, SteadyTime until) {
     machines_[machine].faults.emplace_back(from, until);
   }
+  /// The work of the deployment has failed too often.
+  void fails(const std::string& deployment) { failing_.insert(deployment); }
   /// Remembers commits; see (1).
   void sees(const network::MemoryMessage& message, SteadyTime now);
 
   [[nodiscard]] Cause of(const Failure& failure) const;
   /// A fault of this machine between these instants, or shortly before.
   [[nodiscard]] bool had_fault(const crypto::PeerId& machine, SteadyTime since, SteadyTime until) const;
+  [[nodiscard]] bool is_liar(const crypto::PeerId& machine) const {
+    const auto found = machines_.find(machine);
+    return found != machines_.end() && found->second.lies;
+  }
+  /// Neither a fault nor a lie of any party between these instants.
+  [[nodiscard]] bool is_calm(const crypto::PeerId& user, const std::string& deployment, SteadyTime since,
+                             SteadyTime until) const;
   /// The names of the providers that were sent commits.
   [[nodiscard]] std::string providers(const std::string& deployment) const;
 
@@ -71,6 +81,7 @@ class Causes {
 
   std::map<crypto::PeerId, Machine> machines_;
   std::map<std::string, Commits> commits_;
+  std::set<std::string> failing_;
 };
 
 }  // namespace dms::sim

@@ -56,6 +56,26 @@ TEST_F(CausesTest, WhoWasSentACommitIsAParty) {
   EXPECT_EQ(causes.providers("another"), "none");
 }
 
+TEST_F(CausesTest, WorkThatFailsTooOftenExplainsAFailure) {
+  causes.fails("another");
+  EXPECT_EQ(cause("supervision has given up"), Cause::none);
+  causes.fails(order.id);
+  EXPECT_EQ(cause("supervision has given up"), Cause::work);
+}
+
+TEST_F(CausesTest, PartiesAreCalmUntilOneOfThemHasAFaultOrLies) {
+  const SteadyTime now = cluster.world().now();
+  const auto calm = [&](SteadyTime since) { return causes.is_calm(user.peer(), order.id, since, now); };
+  causes.has_fault(small.peer(), now - 1s, now);
+  causes.lies(small.peer());
+  EXPECT_TRUE(calm(order.sent_at)) << "it is no party";
+  causes.has_fault(large.peer(), order.sent_at - 10min, order.sent_at - 5min);
+  EXPECT_TRUE(calm(order.sent_at));
+  EXPECT_FALSE(calm(order.sent_at - 5min));
+  causes.lies(large.peer());
+  EXPECT_FALSE(calm(order.sent_at));
+}
+
 TEST_F(CausesTest, NothingExplainsAFailureBetweenHonestParties) {
   EXPECT_EQ(cause(kLost), Cause::none);
   EXPECT_EQ(cause("task could not be started in time"), Cause::none);

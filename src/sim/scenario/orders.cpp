@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "encoding/multibase.hpp"
 #include "sim/cluster/cluster.hpp"
@@ -12,6 +14,7 @@ namespace {
 
 constexpr Duration kMoment = 5s;           // in which a deployment is placed: half of the cancels come as soon
 constexpr Duration kShortestHealth = 10s;  // of a run
+constexpr double kCrashes = 0.5;           // share of the runs of work that fails now and then
 constexpr double kReaders = 0.3;           // share of the deployments of which the output is read while they run
 
 double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -72,8 +75,10 @@ std::shared_ptr<Order> Planner::plan(std::size_t number, SteadyTime at) {
     add_checks(*order);
   else
     add_files(*order);
+  if (chance(supervisors_, scenario_.supervised)) add_supervision(*order, service, number);
   set_policies(*order, order->request.ensemble);
-  if (chance(extras_, scenario_.updates)) add_change(*order, service, number);
+  const bool updates = chance(extras_, scenario_.updates);
+  if (updates && !order->supervised) add_change(*order, service, number);
   const Duration longest = service ? scenario_.service_time : scenario_.longest_task;
   if (chance(extras_, scenario_.cancels))
     order->cancel_after = chance(extras_, 0.5) ? between(extras_, 0s, kMoment)
@@ -156,6 +161,70 @@ void Planner::add_checks(Order& order) {
     allocation.healthcheck.type = jobs::HealthCheckType::tcp;
     allocation.healthcheck.port = 80;
     allocation.healthcheck.interval_ns = Duration(5s).count();
+  }
+}
+
+/// All of a, b and c, on two nodes, supervised in one of the ways that there are.
+void Planner::add_supervision(Order& order, bool service, std::size_t number) {
+  order.supervised = true;
+  jobs::Ensemble& ensemble = order.request.ensemble;
+  for (const auto& [name, node] : {std::pair("b", "one"), std::pair("c", "two")}) {
+    if (ensemble.allocations.contains(name)) continue;
+    const double seconds = in_seconds(between(supervisors_, 1s, std::max<Duration>(scenario_.longest_task, 2s)));
+    std::string output = output_of(supervisors_, number, name);
+    ensemble.allocations[name] = make_allocation(name, service, 0.5, 128, seconds, output);
+    ensemble.nodes[node].allocations.emplace_back(name);
+    if (!service) order.outputs[name] = std::move(output);
+  }
+  supervise(ensemble, service && chance(supervisors_, 0.5));
+  add_failures(ensemble, service);
+}
+
+jobs::SupervisorStrategy Planner::strategy() {
+  constexpr std::array kStrategies = {jobs::SupervisorStrategy::one_for_one, jobs::SupervisorStrategy::all_for_one,
+                                      jobs::SupervisorStrategy::rest_for_one};
+  return kStrategies[supervisors_.below(kStrategies.size())];
+}
+
+void Planner::supervise(jobs::Ensemble& ensemble, bool standbys) {
+  const auto recover = [&ensemble](jobs::AllocationRecovery recovery) {
+    for (auto& [name, allocation] : ensemble.allocations) allocation.failure_recovery = recovery;
+  };
+  switch (supervisors_.below(standbys ? 7 : 6)) {
+    case 0: recover(jobs::AllocationRecovery::one_for_one); break;
+    case 1: recover(jobs::AllocationRecovery::one_for_all); break;
+    case 2: recover(jobs::AllocationRecovery::rest_for_one); break;
+    case 3:
+      ensemble.supervisor.strategy = strategy();
+      ensemble.supervisor.allocations = {"a", "b", "c"};
+      break;
+    case 4: {
+      jobs::Supervisor below;
+      below.strategy = strategy();
+      below.allocations = {"b", "c"};
+      ensemble.supervisor.strategy = strategy();
+      ensemble.supervisor.allocations = {"a"};
+      ensemble.supervisor.children.push_back(std::move(below));
+      break;
+    }
+    // The others stay down.
+    case 5: ensemble.allocations.at("a").failure_recovery = jobs::AllocationRecovery::one_for_all; break;
+    default: break;  // standbys alone
+  }
+  if (standbys) ensemble.nodes.at("one").redundancy = 1;
+  if (chance(supervisors_, 0.3)) ensemble.escalation_strategy = jobs::EscalationStrategy::redeploy;
+}
+
+/// Some services end with success, which is a failure of them, too.
+void Planner::add_failures(jobs::Ensemble& ensemble, bool service) {
+  for (auto& [name, allocation] : ensemble.allocations) {
+    if (!chance(supervisors_, scenario_.failing)) continue;
+    const Duration longest = service ? scenario_.service_time / 2 : scenario_.longest_task / 2;
+    const double seconds = in_seconds(between(supervisors_, kShortestHealth, std::max(longest, 2 * kShortestHealth)));
+    const bool exits = service && chance(supervisors_, 0.3);
+    environment(allocation)
+        .emplace_back(exits ? fmt::format("FAKE_SECONDS={:.3f}", seconds)
+                            : fmt::format("FAKE_CRASH={}:{:.3f}", kCrashes, seconds));
   }
 }
 

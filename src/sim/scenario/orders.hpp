@@ -30,6 +30,7 @@ struct Order {
   std::map<std::string, std::string> outputs;  ///< of its tasks, with executor::kRunMark
   std::map<std::string, File> results;         ///< of its tasks, each at kResultPath
   bool exclusive = false;
+  bool supervised = false;
   Duration starts{};                       ///< what its starts take together
   std::optional<SteadyTime> shut_down_at;  ///< a service
   std::optional<Duration> cancel_after;    ///< it is taken: its user shuts it down, whatever it does
@@ -60,13 +61,15 @@ inline constexpr std::string_view kResultPath = "out";
 class Planner {
  public:
   /// `random` is the one of the simulation. What Scenario has beside tasks, services and dependencies is drawn from
-  /// another, checks from a third, and who reads output early from a fourth, so that they change nothing else.
+  /// another, checks from a third, who reads output early from a fourth, and supervision from a fifth, so that they
+  /// change nothing else.
   Planner(const Scenario& scenario, Random& random)
       : scenario_(scenario),
         random_(random),
         extras_(scenario.seed ^ 0xf11e),
         checks_(scenario.seed ^ 0xc4ec),
-        readers_(scenario.seed ^ 0x4ead) {}
+        readers_(scenario.seed ^ 0x4ead),
+        supervisors_(scenario.seed ^ 0x5bef) {}
 
   [[nodiscard]] std::shared_ptr<Order> plan(std::size_t number, SteadyTime at);
 
@@ -75,6 +78,10 @@ class Planner {
   void add_files(Order& order);
   void add_slow_starts(Order& order);
   void add_checks(Order& order);
+  void add_supervision(Order& order, bool service, std::size_t number);
+  void supervise(jobs::Ensemble& ensemble, bool standbys);
+  void add_failures(jobs::Ensemble& ensemble, bool service);
+  [[nodiscard]] jobs::SupervisorStrategy strategy();
   void add_change(Order& order, bool service, std::size_t number);
   void set_policies(const Order& order, jobs::Ensemble& ensemble) const;
   [[nodiscard]] jobs::Allocation make_allocation(const std::string& name, bool service, double cores, std::uint64_t mib,
@@ -86,6 +93,7 @@ class Planner {
   SeededRandom extras_;
   SeededRandom checks_;
   SeededRandom readers_;
+  SeededRandom supervisors_;
 };
 
 /// Uniform in [least, most).

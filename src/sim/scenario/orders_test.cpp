@@ -26,7 +26,7 @@ Scenario with_everything() {
   Scenario scenario;
   scenario.largest_file = 4;
   scenario.dependent = scenario.inputs = scenario.results = scenario.updates = scenario.cancels = 0.5;
-  scenario.slow_starts = scenario.unhealthy = 0.5;
+  scenario.slow_starts = scenario.unhealthy = scenario.supervised = 0.5;
   return scenario;
 }
 
@@ -108,13 +108,46 @@ TEST(Orders, WhatIsAddedToThemChangesNothingElse) {
   Scenario files;
   files.inputs = files.cancels = files.unhealthy = 1;
   const auto with_files = plan(files);
+  Scenario supervision;
+  supervision.supervised = 1;
+  const auto supervised = plan(supervision);
   for (std::size_t i = 0; i < plain.size(); ++i) {
     EXPECT_TRUE(plain[i]->uploads.empty() && plain[i]->results.empty() && !plain[i]->change &&
                 !plain[i]->cancel_after && plain[i]->starts == 0s);
     EXPECT_EQ(with_files[i]->user, plain[i]->user);
     EXPECT_EQ(with_files[i]->outputs, plain[i]->outputs);
     EXPECT_EQ(with_files[i]->shut_down_at, plain[i]->shut_down_at);
+    EXPECT_EQ(supervised[i]->user, plain[i]->user);
+    EXPECT_EQ(supervised[i]->shut_down_at, plain[i]->shut_down_at);
+    for (const auto& [name, output] : plain[i]->outputs) EXPECT_EQ(supervised[i]->outputs.at(name), output);
+    EXPECT_TRUE(supervised[i]->supervised && !plain[i]->supervised);
   }
+}
+
+TEST(Orders, AreSupervisedInEachWayThereIs) {
+  Scenario scenario;
+  scenario.supervised = 1;
+  scenario.services = 0.6;
+  std::set<std::string> ways;
+  for (const auto& order : plan(scenario, 400)) {
+    const jobs::Ensemble& ensemble = order->request.ensemble;
+    const Result<void> supported = jobs::check_supported(ensemble);
+    EXPECT_TRUE(supported) << supported.error().to_string();
+    EXPECT_EQ(ensemble.allocations.size(), 3U);
+    const jobs::Supervisor& written = ensemble.supervisor;
+    if (!written.children.empty()) ways.insert("nested");
+    if (!written.allocations.empty()) ways.insert(std::string(to_string(written.strategy)));
+    for (const auto& [name, allocation] : ensemble.allocations) {
+      ways.insert(std::string(to_string(allocation.failure_recovery)));
+      for (const json::Value& entry : allocation.execution.params.at("environment").as_array())
+        if (entry.as_string().starts_with("FAKE_CRASH=")) ways.insert("crashes");
+    }
+    if (ensemble.nodes.at("one").redundancy > 0) ways.insert("standbys");
+    if (ensemble.escalation_strategy == jobs::EscalationStrategy::redeploy) ways.insert("escalates");
+  }
+  for (const char* way : {"nested", "standbys", "escalates", "crashes", "stay_down", "one_for_one", "one_for_all",
+                          "rest_for_one", "OneForOne", "AllForOne", "RestForOne"})
+    EXPECT_TRUE(ways.contains(way)) << way;
 }
 
 struct FileWorkTest : testing::Test {

@@ -52,11 +52,14 @@ struct Report {
   std::uint64_t cancelled = 0;  ///< their users shut them down before their time
   std::uint64_t failed = 0;
   std::uint64_t unfinished = 0;
-  std::uint64_t outputs = 0;   ///< of runs that have ended, compared and equal
-  std::uint64_t results = 0;   ///< the same
-  std::uint64_t inputs = 0;    ///< that a run found whole as it began
-  std::uint64_t updates = 0;   ///< that were accepted
-  std::uint64_t restarts = 0;  ///< of allocations, after a failed check or a loss
+  std::uint64_t outputs = 0;      ///< of runs that have ended, compared and equal
+  std::uint64_t results = 0;      ///< the same
+  std::uint64_t inputs = 0;       ///< that a run found whole as it began
+  std::uint64_t updates = 0;      ///< that were accepted
+  std::uint64_t restarts = 0;     ///< of allocations, after a failed check or a loss
+  std::uint64_t supervised = 0;   ///< deployments whose supervision was checked (tree_checker.hpp)
+  std::uint64_t failures = 0;     ///< of their work
+  std::uint64_t comparisons = 0;  ///< of an allocation's state with what it should be, between calm parties
   std::uint64_t kills = 0;
   std::uint64_t power_losses = 0;
   std::uint64_t partitions = 0;
@@ -90,7 +93,9 @@ struct Report {
                    json::field("failed", &R::failed), json::field("unfinished", &R::unfinished),
                    json::field("ends", &R::ends), json::field("outputs", &R::outputs),
                    json::field("results", &R::results), json::field("inputs", &R::inputs),
-                   json::field("updates", &R::updates), json::field("restarts", &R::restarts)),
+                   json::field("updates", &R::updates), json::field("restarts", &R::restarts),
+                   json::field("supervised", &R::supervised), json::field("failures", &R::failures),
+                   json::field("comparisons", &R::comparisons)),
         std::tuple(json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
                    json::field("partitions", &R::partitions), json::field("full_disks", &R::full_disks),
                    json::field("clock_errors", &R::clock_errors),

@@ -62,6 +62,8 @@ const std::vector<Key>& keys() {
                                        {"work.slow_starts", Share{&S::slow_starts}},
                                        {"work.slowest_start", Time{&S::slowest_start}},
                                        {"work.unhealthy", Share{&S::unhealthy}},
+                                       {"work.supervised", Share{&S::supervised}},
+                                       {"work.failing", Share{&S::failing}},
                                        {"faults.kills", Rate{&S::kills}},
                                        {"faults.power_losses", Rate{&S::power_losses}},
                                        {"faults.partitions", Rate{&S::partitions}},

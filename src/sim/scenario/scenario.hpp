@@ -40,6 +40,8 @@ struct Scenario {
   double slow_starts = 0;         ///< share of the allocations
   Duration slowest_start = 1min;  ///< uniform from a second on
   double unhealthy = 0;           ///< share of the allocations of services whose check fails after a time of each run
+  double supervised = 0;          ///< share of the deployments with supervisors, failure_recovery or standbys
+  double failing = 0.5;           ///< share of their allocations whose runs fail or end now and then
 
   // Faults, for each machine and hour
   double kills = 0;         ///< of the daemon; work lives on

@@ -30,7 +30,8 @@ Simulation::Simulation(Scenario scenario, Progress progress)
       cluster_(scenario_.seed, {}, Wiring::memory),
       dishonest_(cluster_, scenario_.seed ^ 0x11a2),
       outcomes_(causes_, report_),
-      checkers_(cluster_, scenario_, report_) {
+      checkers_(cluster_, scenario_, report_),
+      trees_(cluster_, scenario_, causes_, report_) {
   report_.seed = scenario_.seed;
   report_.scenario = scenario_.to_yaml();
 }
@@ -65,6 +66,7 @@ void Simulation::make_machines() {
     machine->on_run([this, at = machine.get()](const executor::Request& request) { begins(*at, request); });
     machine->on_end([this](const executor::Request& request, const executor::ExecutionResult& result) {
       checkers_.ends(request.execution_id, result);
+      trees_.ends(request, result);
     });
   }
   cluster_.substrate().set_latency(scenario_.latency);
@@ -159,6 +161,8 @@ bool Simulation::advance(SteadyTime until, bool settling) {
 /// The checks run in simulated time, whatever else is under way.
 void Simulation::observe() {
   checkers_.check();
+  watch_trees();
+  trees_.check();
   Lane& lane = observer_->runtime().lane;
   observer_timer_ = std::make_unique<ScopedTimer>(lane, lane.now() + kStep, [this] { observe(); });
 }
@@ -363,6 +367,7 @@ void Simulation::conclude() {
     }
     const auto status = cluster_.status(user(order->user), order->id);
     if (!status) continue;
+    if (trees_.may_fail(order->id)) causes_.fails(order->id);
     outcomes_.ended(*order, peer, *status, cluster_.world().now());
     for (const auto& [name, state] : status->allocations) report_.restarts += state.restarts;
     compare_outputs(*order, *status);
@@ -373,8 +378,16 @@ void Simulation::conclude() {
   checkers_.check_that_nothing_is_left();
 }
 
+/// From the moment on at which the ids of supervised deployments are known, which is before their work begins.
+void Simulation::watch_trees() {
+  for (const std::shared_ptr<Order>& order : orders_)
+    if (order->supervised && !order->id.empty() && !trees_.knows(order->id)) trees_.deploys(*order, user(order->user));
+}
+
 void Simulation::begins(const Machine& machine, const executor::Request& request) {
   checkers_.begins(machine, request.execution_id);
+  watch_trees();
+  trees_.begins(machine, request);
   const FileWork done = do_file_work(request);
   report_.inputs += done.read;
   for (const std::string& fault : done.faults)

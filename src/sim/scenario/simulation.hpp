@@ -9,10 +9,10 @@
 //     runs that a loss of power has ended: their output is lost with them. What the status says is incomplete has to be
 //     explained by a fault of a party: a provider that cannot store a stop refuses it, and its work is released with
 //     what it has printed so far (orchestrator/deployment/cleaner.hpp, 3).
-//  3. Checkers look each simulated second (checkers.hpp). The work itself checks its inputs as it begins, and leaves
+//  3. Checkers look each simulated second (checkers.hpp, tree_checker.hpp). The work itself checks its inputs as it begins, and leaves
 //     results (file_work.hpp).
-//  4. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie or too few
-//     machines explain it (causes.hpp). So is an update that ends a run which it does not change.
+//  4. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie, its work or
+//     too few machines explain it (causes.hpp). So is an update that ends a run which it does not change.
 //
 // Threads: none. Cost: some milliseconds of one core for each bid request and machine that it reaches. Cancellation:
 // Progress returns false; the report has what was found so far.
@@ -22,6 +22,7 @@
 #include "sim/scenario/checkers.hpp"
 #include "sim/scenario/dishonest.hpp"
 #include "sim/scenario/outcomes.hpp"
+#include "sim/scenario/tree_checkers.hpp"
 #include "sim/scenario/users.hpp"
 
 namespace dms::sim {
@@ -81,6 +82,7 @@ class Simulation {
   [[nodiscard]] bool is_honest_end(const protocol::AllocationState& state) const;
   void count_ends();
   void begins(const Machine& machine, const executor::Request& request);
+  void watch_trees();
 
   [[nodiscard]] Duration clock_error();
   [[nodiscard]] double seconds() const;
@@ -98,6 +100,7 @@ class Simulation {
   Causes causes_;
   Outcomes outcomes_;
   Checkers checkers_;
+  TreeCheckers trees_;
   std::unique_ptr<ScopedTimer> observer_timer_;
   SimNode* observer_ = nullptr;
   std::vector<std::shared_ptr<Order>> orders_;

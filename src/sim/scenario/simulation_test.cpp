@@ -34,6 +34,8 @@ TEST(Scenario, ReadsEveryKeyAndWritesItBack) {
   scenario.slow_starts = 0.4;
   scenario.slowest_start = 30s;
   scenario.unhealthy = 0.6;
+  scenario.supervised = 0.7;
+  scenario.failing = 0.8;
   const Result<Scenario> again = Scenario::parse(scenario.to_yaml());
   ASSERT_TRUE(again) << again.error().to_string();
   EXPECT_EQ(*again, scenario);
@@ -84,7 +86,8 @@ bool is_small(const Scenario& scenario) {
 
 TEST(Scenario, TheExamplesCanBeRead) {
   const auto examples = read_scenarios(kSources / "docs/howto/scenarios");
-  EXPECT_GE(examples.size(), 2U);
+  EXPECT_GE(examples.size(), 3U);
+  EXPECT_GT(examples.at(kSources / "docs/howto/scenarios/supervision.yaml").supervised, 0);
   const Scenario& full = examples.at(kSources / "docs/howto/scenarios/full.yaml");
   for (const double share :
        {full.dependent, full.inputs, full.results, full.updates, full.cancels, full.slow_starts, full.unhealthy})
@@ -172,6 +175,53 @@ TEST(Simulation, WithUnhealthyServicesEveryPropertyHolds) {
   EXPECT_TRUE(report.held()) << report.summary();
   EXPECT_GT(report.completed, 5U) << report.summary();
   EXPECT_GT(report.restarts, 5U) << report.summary();
+}
+
+Scenario supervised() {
+  Scenario scenario = small();
+  scenario.deployments = 15;
+  scenario.services = 0.7;
+  scenario.supervised = 1;
+  scenario.failing = 0.6;
+  scenario.lease = 40s;
+  return scenario;
+}
+
+TEST(Simulation, SupervisionIsAsItShouldBe) {
+  Scenario scenario = supervised();
+  scenario.seed = 17;
+  scenario.unhealthy = 0.2;
+  const Report report = Simulation(scenario).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_EQ(report.supervised, 15U) << report.summary();
+  EXPECT_GT(report.failures, 10U) << report.summary();
+  EXPECT_GT(report.restarts, 5U) << report.summary();
+  EXPECT_GT(report.comparisons, 100U) << report.summary();
+}
+
+TEST(Simulation, SupervisionUnderChurnIsAsItShouldBe) {
+  Scenario scenario = supervised();
+  scenario.seed = 19;
+  scenario.kills = scenario.partitions = scenario.clock_errors = 6;
+  scenario.power_losses = 4;
+  const Report report = Simulation(scenario).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_GT(report.supervised, 10U) << report.summary();
+  EXPECT_GT(report.failures, 10U) << report.summary();
+  EXPECT_GT(report.kills + report.power_losses + report.partitions, 5U) << report.summary();
+}
+
+/// The example, of which no part is empty.
+TEST(Simulation, TheSupervisedExampleHolds) {
+  if (!is_nightly()) GTEST_SKIP() << "skipped: takes most of a minute; set NUNET_NIGHTLY=1";
+  const Report report =
+      Simulation(
+          read_scenarios(kSources / "docs/howto/scenarios").at(kSources / "docs/howto/scenarios/supervision.yaml"))
+          .run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_GT(report.supervised, 40U) << report.summary();
+  EXPECT_GT(report.failures, 100U) << report.summary();
+  EXPECT_GT(report.comparisons, 1000U) << report.summary();
 }
 
 /// What a run that once found a fault finds now; nothing of those that are too large.

@@ -1,0 +1,191 @@
+#include "sim/scenario/expected_tree.hpp"
+
+#include <algorithm>
+
+namespace dms::sim {
+namespace {
+
+constexpr std::size_t kRestarts = 10;  // of a supervisor, in an hour
+
+void collect_named(const jobs::Supervisor& written, std::set<std::string>& named) {
+  named.insert(written.allocations.begin(), written.allocations.end());
+  for (const jobs::Supervisor& below : written.children) collect_named(below, named);
+}
+
+Together together_of(jobs::SupervisorStrategy strategy) {
+  switch (strategy) {
+    case jobs::SupervisorStrategy::all_for_one: return Together::all;
+    case jobs::SupervisorStrategy::rest_for_one: return Together::rest;
+    case jobs::SupervisorStrategy::one_for_one:
+    case jobs::SupervisorStrategy::unspecified: break;
+  }
+  return Together::alone;
+}
+
+Together together_of(jobs::AllocationRecovery recovery) {
+  switch (recovery) {
+    case jobs::AllocationRecovery::one_for_all: return Together::all;
+    case jobs::AllocationRecovery::rest_for_one: return Together::rest;
+    case jobs::AllocationRecovery::one_for_one:
+    case jobs::AllocationRecovery::stay_down: break;
+  }
+  return Together::alone;
+}
+
+/// A service is to run; a task is done when it has succeeded.
+MadeUp made_up_of(const jobs::Allocation& allocation) {
+  return allocation.type == jobs::AllocationType::task ? MadeUp::failures : MadeUp::all;
+}
+
+bool is_left_down(const jobs::Allocation& allocation) {
+  return allocation.failure_recovery == jobs::AllocationRecovery::stay_down;
+}
+
+/// Each after those of them that it depends on, else by name.
+std::vector<std::string> in_order(const jobs::Ensemble& ensemble, std::set<std::string> names) {
+  std::vector<std::string> order;
+  while (!names.empty()) {
+    auto next = names.begin();
+    for (auto name = names.begin(); name != names.end(); ++name) {
+      const auto& needed = ensemble.allocations.at(*name).depends_on;
+      if (std::ranges::any_of(needed, [&](const std::string& each) { return names.contains(each); })) continue;
+      next = name;
+      break;
+    }
+    order.push_back(*next);
+    names.erase(next);
+  }
+  return order;
+}
+
+/// Which member of the group the allocation is, or the group `below` that it is in.
+std::size_t place_in(const ExpectedTree::Group& group, std::size_t below, const std::string& allocation) {
+  const auto is_it = [&](const ExpectedTree::Member& member) {
+    return member.group == ExpectedTree::kNone ? member.allocation == allocation : member.group == below;
+  };
+  return static_cast<std::size_t>(std::ranges::find_if(group.members, is_it) - group.members.begin());
+}
+
+}  // namespace
+
+ExpectedTree::ExpectedTree(const jobs::Ensemble& ensemble) {
+  const bool again = ensemble.escalation_strategy == jobs::EscalationStrategy::redeploy;
+  groups_.push_back({.path = "", .above = kNone, .together = Together::alone, .restarts = again ? kRestarts : 0});
+  std::set<std::string> named;
+  collect_named(ensemble.supervisor, named);
+  if (!named.empty()) add_written(ensemble, ensemble.supervisor, 0, "supervisor");
+  for (const auto& [name, node] : ensemble.nodes) add_node(ensemble, name, node, named);
+}
+
+std::size_t ExpectedTree::add_group(std::size_t above, const std::string& id, Together together, std::size_t restarts) {
+  const std::size_t made = groups_.size();
+  const std::string path = groups_[above].path.empty() ? id : groups_[above].path + "/" + id;
+  groups_[above].members.push_back({"", made});
+  groups_.push_back({.path = path, .above = above, .together = together, .restarts = restarts});
+  return made;
+}
+
+void ExpectedTree::add_child(std::size_t group, const std::string& name, MadeUp made_up) {
+  groups_[group].members.push_back({name, kNone});
+  children_[name] = {group, made_up};
+}
+
+void ExpectedTree::add_written(const jobs::Ensemble& ensemble, const jobs::Supervisor& written, std::size_t above,
+                               const std::string& id) {
+  const std::size_t group = add_group(above, id, together_of(written.strategy), kRestarts);
+  for (const std::string& name : written.allocations) add_child(group, name, made_up_of(ensemble.allocations.at(name)));
+  for (std::size_t i = 0; i < written.children.size(); ++i)
+    add_written(ensemble, written.children[i], group, "[" + std::to_string(i) + "]");
+}
+
+void ExpectedTree::add_node(const jobs::Ensemble& ensemble, const std::string& name, const jobs::Node& node,
+                            const std::set<std::string>& named) {
+  std::set<std::string> names(node.allocations.begin(), node.allocations.end());
+  std::erase_if(names, [&](const std::string& each) { return named.contains(each); });
+  if (names.empty()) return;
+  Together together = Together::alone;
+  bool all_left_down = true;
+  for (const std::string& each : names) {
+    if (is_left_down(ensemble.allocations.at(each))) continue;
+    together = together_of(ensemble.allocations.at(each).failure_recovery);
+    all_left_down = false;
+  }
+  // Its standbys make up for what nothing else does.
+  const bool by_standbys = node.redundancy > 0 && all_left_down;
+  std::size_t above = 0;
+  if (node.redundancy > 0) above = add_group(0, "standbys:" + name, Together::alone, node.redundancy);
+  const std::size_t group = add_group(above, "node:" + name, together, by_standbys ? 0 : kRestarts);
+  for (const std::string& each : in_order(ensemble, names)) {
+    const jobs::Allocation& allocation = ensemble.allocations.at(each);
+    add_child(group, each, is_left_down(allocation) && !by_standbys ? MadeUp::none : made_up_of(allocation));
+  }
+}
+
+std::vector<std::string> ExpectedTree::allocations_of(std::size_t group) const {
+  std::vector<std::string> names;
+  for (const Member& member : groups_[group].members) {
+    if (member.group == kNone) {
+      names.push_back(member.allocation);
+      continue;
+    }
+    const std::vector<std::string> below = allocations_of(member.group);
+    names.insert(names.end(), below.begin(), below.end());
+  }
+  return names;
+}
+
+std::size_t ExpectedTree::counted_at(const std::string& allocation) const {
+  std::size_t group = children_.at(allocation).group;
+  while (groups_[group].restarts == 0 && groups_[group].above != kNone) group = groups_[group].above;
+  return group;
+}
+
+std::set<std::string> ExpectedTree::restarted_with(const std::string& allocation) const {
+  const std::size_t at = counted_at(allocation);
+  std::size_t group = children_.at(allocation).group;
+  std::size_t below = kNone;  // the group that fails in `at`; none: the allocation
+  for (; group != at; group = groups_[group].above) below = group;
+  const Group& counting = groups_[at];
+  const std::size_t failed = place_in(counting, below, allocation);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < counting.members.size(); ++i) {
+    const bool with =
+        i == failed || counting.together == Together::all || (counting.together == Together::rest && i > failed);
+    if (!with) continue;
+    const Member& member = counting.members[i];
+    if (member.group == kNone) {
+      names.insert(member.allocation);
+      continue;
+    }
+    const std::vector<std::string> all = allocations_of(member.group);
+    names.insert(all.begin(), all.end());
+  }
+  return names;
+}
+
+std::set<std::string> ExpectedTree::started_before(const std::string& allocation) const {
+  std::set<std::string> names;
+  std::size_t below = kNone;
+  for (std::size_t group = children_.at(allocation).group; group != kNone; group = groups_[group].above) {
+    const Group& one = groups_[group];
+    const std::size_t own = place_in(one, below, allocation);
+    for (std::size_t i = 0; i < own; ++i) {
+      const Member& member = one.members[i];
+      if (member.group == kNone) names.insert(member.allocation);
+      const std::vector<std::string> all =
+          member.group == kNone ? std::vector<std::string>() : allocations_of(member.group);
+      names.insert(all.begin(), all.end());
+    }
+    below = group;
+  }
+  return names;
+}
+
+std::size_t ExpectedTree::least_failures(std::size_t group) const {
+  std::size_t least = kNone;
+  for (const Member& member : groups_[group].members)
+    least = std::min(least, member.group == kNone ? 1 : least_failures(member.group));
+  return least == kNone ? kNone : (groups_[group].restarts + 1) * least;
+}
+
+}  // namespace dms::sim

@@ -1,0 +1,122 @@
+// The two accounts of what an ensemble asks for agree, and what follows from a failure is as documented.
+#include "sim/scenario/expected_tree.hpp"
+
+#include <gtest/gtest.h>
+
+#include "jobs/ensemble/supervision.hpp"
+#include "sim/cluster/cluster.hpp"
+#include "sim/scenario/orders.hpp"
+
+namespace dms::sim {
+namespace {
+
+using Names = std::set<std::string>;
+
+std::string text_of(supervision::Strategy strategy) {
+  switch (strategy) {
+    case supervision::Strategy::one_for_one: return "alone";
+    case supervision::Strategy::one_for_all: return "all";
+    case supervision::Strategy::rest_for_one: return "rest";
+  }
+  return "?";
+}
+std::string text_of(Together together) {
+  return together == Together::alone ? "alone" : together == Together::all ? "all" : "rest";
+}
+std::string text_of(supervision::Restart restart) {
+  return restart == supervision::Restart::permanent   ? "all"
+         : restart == supervision::Restart::transient ? "failures"
+                                                      : "none";
+}
+std::string text_of(MadeUp made_up) {
+  return made_up == MadeUp::all ? "all" : made_up == MadeUp::failures ? "failures" : "none";
+}
+
+/// A line for each supervisor, in the order of their starts.
+void write_spec(const supervision::Spec& spec, const std::string& path, std::vector<std::string>& lines) {
+  std::string line = fmt::format("{}: {} {}:", path, text_of(spec.supervisor->strategy), spec.supervisor->intensity);
+  for (const supervision::Spec& child : spec.children)
+    line += child.supervisor ? " ()" : fmt::format(" {} {}", child.id, text_of(child.restart));
+  lines.push_back(std::move(line));
+  for (const supervision::Spec& child : spec.children)
+    if (child.supervisor) write_spec(child, path.empty() ? child.id : path + "/" + child.id, lines);
+}
+void write_group(const ExpectedTree& tree, std::size_t number, std::vector<std::string>& lines) {
+  const ExpectedTree::Group& group = tree.groups()[number];
+  std::string line = fmt::format("{}: {} {}:", group.path, text_of(group.together), group.restarts);
+  for (const ExpectedTree::Member& member : group.members)
+    line += member.group != ExpectedTree::kNone
+                ? " ()"
+                : fmt::format(" {} {}", member.allocation, text_of(tree.children().at(member.allocation).made_up));
+  lines.push_back(std::move(line));
+  for (const ExpectedTree::Member& member : group.members)
+    if (member.group != ExpectedTree::kNone) write_group(tree, member.group, lines);
+}
+
+TEST(ExpectedTree, IsWhatTheOrchestratorMakesOfTheSameEnsemble) {
+  Scenario scenario;
+  scenario.supervised = 1;
+  scenario.services = 0.6;
+  SeededRandom random(4);
+  Planner planner(scenario, random);
+  Names seen;
+  for (std::size_t i = 0; i < 400; ++i) {
+    const jobs::Ensemble ensemble = planner.plan(i, SteadyTime{})->request.ensemble;
+    const Result<supervision::Spec> spec = jobs::supervision_of(ensemble);
+    ASSERT_TRUE(spec) << spec.error().to_string();
+    std::vector<std::string> asked;
+    std::vector<std::string> expected;
+    write_spec(*spec, "", asked);
+    write_group(ExpectedTree(ensemble), 0, expected);
+    EXPECT_EQ(expected, asked) << "order " << i;
+    for (const std::string& line : asked) seen.insert(line.substr(0, line.find(' ')));
+  }
+  for (const char* path : {"supervisor:", "supervisor/[0]:", "node:one:", "standbys:one:", "standbys:one/node:one:"})
+    EXPECT_TRUE(seen.contains(path)) << path;
+}
+
+jobs::Ensemble services(const std::vector<std::string>& names) {
+  const jobs::Ensemble one = one_task(1, 64);
+  jobs::Ensemble ensemble;
+  for (const std::string& name : names) {
+    jobs::Allocation& made = ensemble.allocations[name];
+    made = one.allocations.at("task");
+    made.type = jobs::AllocationType::service;
+    made.dns_name = name;
+    ensemble.nodes["node"].allocations.push_back(name);
+  }
+  return ensemble;
+}
+
+TEST(ExpectedTree, SaysWhoIsRestartedWithWhatFailsAndInWhichOrder) {
+  jobs::Ensemble ensemble = services({"a", "b", "c", "d"});
+  jobs::Supervisor below;
+  below.strategy = jobs::SupervisorStrategy::all_for_one;
+  below.allocations = {"c", "b"};
+  ensemble.supervisor.strategy = jobs::SupervisorStrategy::rest_for_one;
+  ensemble.supervisor.allocations = {"a"};
+  ensemble.supervisor.children.push_back(below);
+  const ExpectedTree tree(ensemble);
+  EXPECT_EQ(tree.restarted_with("a"), (Names{"a", "b", "c"}));
+  EXPECT_EQ(tree.restarted_with("b"), (Names{"b", "c"}));
+  EXPECT_EQ(tree.restarted_with("d"), Names{"d"}) << "it stays down; only it can be meant";
+  EXPECT_EQ(tree.started_before("a"), Names{});
+  EXPECT_EQ(tree.started_before("b"), (Names{"a", "c"}));
+  EXPECT_EQ(tree.started_before("d"), (Names{"a", "b", "c"}));
+  EXPECT_EQ(tree.children().at("d").made_up, MadeUp::none);
+  EXPECT_EQ(tree.least_failures(1), 11u);
+}
+
+TEST(ExpectedTree, StandbysMakeUpForWhatStaysDown) {
+  jobs::Ensemble ensemble = services({"a", "b"});
+  ensemble.nodes.at("node").redundancy = 2;
+  const ExpectedTree tree(ensemble);
+  ASSERT_EQ(tree.groups().size(), 3u);
+  EXPECT_EQ(tree.groups()[1].path, "standbys:node");
+  EXPECT_EQ(tree.counted_at("a"), 1u);
+  EXPECT_EQ(tree.restarted_with("a"), (Names{"a", "b"}));
+  EXPECT_EQ(tree.least_failures(1), 3u);
+}
+
+}  // namespace
+}  // namespace dms::sim
