@@ -21,7 +21,7 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
            options_.retention, &transfers_, options_.max_results, options_.prices, &services_.runtime.net},
           *root_),
       deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id,
-                    &transfers_, services_.executors.contains("null")},
+                    &transfers_, services_.executors.contains("null"), services_.matched},
                    *root_),
       actors_(*root_, [this](protocol::ActorInfo& actor) {
         deployments_.describe(actor);

@@ -25,6 +25,8 @@ struct Services {
   /// Of this machine, for its status.
   std::function<Result<std::string>()> hostname = {};
   std::function<Result<std::vector<hardware::Interface>>()> interfaces = {};
+  /// In simulations.
+  orchestrator::Matched matched = {};
 };
 
 struct Options {

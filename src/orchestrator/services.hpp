@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "db/async_store.hpp"
 #include "network/network.hpp"
@@ -9,6 +10,12 @@
 #include "transfer/server.hpp"
 
 namespace dms::orchestrator {
+
+class Market;
+struct Wanted;
+struct Match;
+/// Told of each choice of machines, and what it was made from (matching/matcher.hpp).
+using Matched = std::function<void(const Market&, const Wanted&, const Match&)>;
 
 struct Services {
   Lane& lane;
@@ -20,6 +27,8 @@ struct Services {
   transfer::Server* transfers = nullptr;
   /// Whether the executor that only simulations have may be asked for.
   bool simulated = false;
+  /// For simulations, which compare each choice with all others.
+  Matched matched = {};
 };
 
 }  // namespace dms::orchestrator

@@ -164,6 +164,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       co_return fail(*context.scope->reason(), "machines for {} were being chosen", ensemble_id_);
     const Market market = market_of(bids_, neighbours_, survey_->links());
     const Match found = match(market, wanted);
+    if (match_told_) match_told_(market, wanted, found);
     explanation_.add_match(market, wanted, found, survey_->links());
     if (choice_told_) choice_told_(choice());
     Candidate chosen = chosen_bids(market, wanted, found, bids_);

@@ -93,6 +93,11 @@ class Auction {
   /// `told` is called after each round of a run.
   void tell_choice(std::function<void(protocol::Choice)> told) { choice_told_ = std::move(told); }
 
+  /// `told` is called with each choice, and what it was made from.
+  void tell_match(std::function<void(const Market&, const Wanted&, const Match&)> told) {
+    match_told_ = std::move(told);
+  }
+
   /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
   void join(Placed placed) { placed_ = std::move(placed); }
 
@@ -162,6 +167,7 @@ class Auction {
   std::function<std::string(const std::string& peer)> why_excluded_;
   Explanation explanation_;  ///< of the last run
   std::function<void(protocol::Choice)> choice_told_;
+  std::function<void(const Market&, const Wanted&, const Match&)> match_told_;
 };
 
 }  // namespace dms::orchestrator

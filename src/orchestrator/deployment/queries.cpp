@@ -153,6 +153,7 @@ Task<Result<void>> Deployments::try_plan(jobs::Ensemble ensemble, DeploymentPlan
   Result<std::unique_ptr<Auction>> auction = Auction::open(*actor, services_.network, id);
   Result<void> planned;
   if (auction) {
+    (*auction)->tell_match(services_.matched);
     // One round.
     const SteadyTime deadline = services_.lane.now() + kBidRound + 1s;
     const Auction::Peers nobody = [] { return std::set<std::string>(); };

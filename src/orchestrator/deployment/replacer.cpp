@@ -64,6 +64,7 @@ Result<std::unique_ptr<Auction>> Replacer::open_auction() {
   TRY(std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
   auction->explain_exclusions([this](const std::string& peer) { return why_occupied(parts_.record.get(), peer); });
   auction->share(measured_);
+  auction->tell_match(parts_.services.matched);
   return auction;
 }
 

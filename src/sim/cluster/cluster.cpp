@@ -125,6 +125,7 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   services.hostname = [name = machine.name_] { return Result<std::string>(name); };
   services.interfaces = [] { return Result<std::vector<hardware::Interface>>(); };
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
+  services.matched = matched_;
   node::Options options;
   options.work_dir = machine.work_dir();
   CO_TRY(machine.node_,

@@ -108,6 +108,9 @@ class Cluster {
   /// What joins the machines with Wiring::memory.
   [[nodiscard]] network::MemorySubstrate& substrate() { return *substrate_; }
 
+  /// Of nodes that start after this: told of each choice of machines that they make.
+  void on_match(orchestrator::Matched told) { matched_ = std::move(told); }
+
   /// A machine with that many cores and GiB of memory and disk, all of it onboarded (none if `cores` is 0).
   Machine& add(std::string name, double cores, std::uint64_t gib);
   [[nodiscard]] const std::vector<std::unique_ptr<Machine>>& machines() const { return machines_; }
@@ -171,6 +174,7 @@ class Cluster {
   ucan::CapabilityContext organisation_;
   std::filesystem::path folder_;
   std::vector<std::unique_ptr<Machine>> machines_;
+  orchestrator::Matched matched_;
 };
 
 /// An ensemble of one node with one task for the "null" executor.

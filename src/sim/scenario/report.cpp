@@ -36,12 +36,13 @@ std::string Report::summary() const {
       "deployments: {} submitted, {} completed, {} cancelled, {} failed, {} unfinished, {} refused; {} updates, {} "
       "restarts\n"
       "supervision: {} deployments, {} failures of their work, {} comparisons between calm parties\n"
+      "{} choices of machines compared with all others\n"
       "files: {} outputs and {} results compared, {} inputs\n"
       "faults: {} daemons killed, {} machines without power, {} partitions, {} full disks, {} clock errors\n"
       "{} messages, {} checks, longest overlap of fast replacements {:.1f} s\n",
       seed, simulated_seconds, wall_seconds, interrupted ? ", interrupted" : "", submitted, completed, cancelled,
-      failed, unfinished, refused, updates, restarts, supervised, failures, comparisons, outputs, results, inputs,
-      kills, power_losses, partitions, full_disks, clock_errors, messages, checks, longest_overlap_seconds);
+      failed, unfinished, refused, updates, restarts, supervised, failures, comparisons, choices, outputs, results,
+      inputs, kills, power_losses, partitions, full_disks, clock_errors, messages, checks, longest_overlap_seconds);
   for (const Ending& ending : ends) text += fmt::format("{}: {} x {}\n", ending.end, ending.count, ending.reason);
   for (const Finding& finding : findings) text += to_string(finding) + '\n';
   if (findings_total > findings.size()) text += fmt::format("and {} more\n", findings_total - findings.size());

@@ -58,6 +58,7 @@ struct Report {
   std::uint64_t updates = 0;      ///< that were accepted
   std::uint64_t restarts = 0;     ///< of allocations, after a failed check or a loss
   std::uint64_t supervised = 0;   ///< deployments whose supervision was checked (tree_checker.hpp)
+  std::uint64_t choices = 0;      ///< of machines, compared with all that there were (choices.hpp)
   std::uint64_t failures = 0;     ///< of their work
   std::uint64_t comparisons = 0;  ///< of an allocation's state with what it should be, between calm parties
   std::uint64_t kills = 0;
@@ -94,8 +95,8 @@ struct Report {
                    json::field("ends", &R::ends), json::field("outputs", &R::outputs),
                    json::field("results", &R::results), json::field("inputs", &R::inputs),
                    json::field("updates", &R::updates), json::field("restarts", &R::restarts),
-                   json::field("supervised", &R::supervised), json::field("failures", &R::failures),
-                   json::field("comparisons", &R::comparisons)),
+                   json::field("supervised", &R::supervised), json::field("choices", &R::choices),
+                   json::field("failures", &R::failures), json::field("comparisons", &R::comparisons)),
         std::tuple(json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
                    json::field("partitions", &R::partitions), json::field("full_disks", &R::full_disks),
                    json::field("clock_errors", &R::clock_errors),

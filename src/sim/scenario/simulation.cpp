@@ -69,6 +69,8 @@ void Simulation::make_machines() {
       trees_.ends(request, result);
     });
   }
+  cluster_.on_match([this](const orchestrator::Market& market, const orchestrator::Wanted& wanted,
+                           const orchestrator::Match& match) { check_choice(market, wanted, match); });
   cluster_.substrate().set_latency(scenario_.latency);
   cluster_.substrate().set_tap([this](network::MemoryMessage& message) {
     if (message.from == message.to) return true;
@@ -393,6 +395,17 @@ void Simulation::begins(const Machine& machine, const executor::Request& request
   for (const std::string& fault : done.faults)
     report_.add(seconds(), "inputs arrive whole before the start, results can be written",
                 fmt::format("{} on {}: {}", request.job_id, machine.name(), fault));
+}
+
+void Simulation::check_choice(const orchestrator::Market& market, const orchestrator::Wanted& wanted,
+                              const orchestrator::Match& match) {
+  const std::optional<std::string> wrong = compare_with_all(market, wanted, match);
+  if (!wrong) return;
+  if (wrong->empty())
+    ++report_.choices;
+  else
+    report_.add(seconds(), "machines are chosen as well as the bids allow",
+                fmt::format("{}: {}", wanted.deployment, *wrong));
 }
 
 bool Simulation::is_honest_end(const protocol::AllocationState& state) const {

@@ -11,7 +11,8 @@
 //     what it has printed so far (orchestrator/deployment/cleaner.hpp, 3).
 //  3. Checkers look each simulated second (checkers.hpp, tree_checker.hpp). The work itself checks its inputs as it begins, and leaves
 //     results (file_work.hpp).
-//  4. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie, its work or
+//  4. Each choice of machines in a small market is compared with all others (choices.hpp).
+//  5. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie, its work or
 //     too few machines explain it (causes.hpp). So is an update that ends a run which it does not change.
 //
 // Threads: none. Cost: some milliseconds of one core for each bid request and machine that it reaches. Cancellation:
@@ -20,6 +21,7 @@
 
 #include "crypto/remember_verified.hpp"
 #include "sim/scenario/checkers.hpp"
+#include "sim/scenario/choices.hpp"
 #include "sim/scenario/dishonest.hpp"
 #include "sim/scenario/outcomes.hpp"
 #include "sim/scenario/tree_checkers.hpp"
@@ -83,6 +85,8 @@ class Simulation {
   void count_ends();
   void begins(const Machine& machine, const executor::Request& request);
   void watch_trees();
+  void check_choice(const orchestrator::Market& market, const orchestrator::Wanted& wanted,
+                    const orchestrator::Match& match);
 
   [[nodiscard]] Duration clock_error();
   [[nodiscard]] double seconds() const;
