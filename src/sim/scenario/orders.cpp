@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kMoment = 5s;           // in which a deployment is placed: half of the cancels come as soon
 constexpr Duration kShortestHealth = 10s;  // of a run
-constexpr double kCrashes = 0.5;           // share of the runs of work that fails now and then
+constexpr double kCrashes = 0.5;           // share of the runs of services that fail now and then; half of it of tasks
 constexpr double kReaders = 0.3;           // share of the deployments of which the output is read while they run
 
 double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -222,9 +222,10 @@ void Planner::add_failures(jobs::Ensemble& ensemble, bool service) {
     const Duration longest = service ? scenario_.service_time / 2 : scenario_.longest_task / 2;
     const double seconds = in_seconds(between(supervisors_, kShortestHealth, std::max(longest, 2 * kShortestHealth)));
     const bool exits = service && chance(supervisors_, 0.3);
+    const double crashes = service ? kCrashes : kCrashes / 2;  // so that tasks end
     environment(allocation)
         .emplace_back(exits ? fmt::format("FAKE_SECONDS={:.3f}", seconds)
-                            : fmt::format("FAKE_CRASH={}:{:.3f}", kCrashes, seconds));
+                            : fmt::format("FAKE_CRASH={}:{:.3f}", crashes, seconds));
   }
 }
 

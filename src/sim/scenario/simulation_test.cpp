@@ -195,8 +195,8 @@ TEST(Simulation, SupervisionIsAsItShouldBe) {
   const Report report = Simulation(scenario).run();
   EXPECT_TRUE(report.held()) << report.summary();
   EXPECT_EQ(report.supervised, 15U) << report.summary();
-  EXPECT_GT(report.failures, 10U) << report.summary();
-  EXPECT_GT(report.restarts, 5U) << report.summary();
+  EXPECT_GT(report.failures, 5U) << report.summary();
+  EXPECT_GT(report.restarts, 3U) << report.summary();
   EXPECT_GT(report.comparisons, 100U) << report.summary();
 }
 
@@ -208,7 +208,7 @@ TEST(Simulation, SupervisionUnderChurnIsAsItShouldBe) {
   const Report report = Simulation(scenario).run();
   EXPECT_TRUE(report.held()) << report.summary();
   EXPECT_GT(report.supervised, 10U) << report.summary();
-  EXPECT_GT(report.failures, 10U) << report.summary();
+  EXPECT_GT(report.failures, 5U) << report.summary();
   EXPECT_GT(report.kills + report.power_losses + report.partitions, 5U) << report.summary();
 }
 
