@@ -297,6 +297,16 @@ void TreeChecker::check_group(const Record& record, const ExpectedTree::Group& g
   }
 }
 
+/// One of those above it is to be started, and it with that.
+bool TreeChecker::waits_with_a_supervisor(const Record& record, const std::string& allocation) const {
+  for (std::size_t g = expected_.children().at(allocation).group; g != ExpectedTree::kNone;
+       g = expected_.groups()[g].above)
+    if (const State* above = group_state(record, expected_.groups()[g]);
+        above != nullptr && phase_in(*above) == Phase::waiting)
+      return true;
+  return false;
+}
+
 void TreeChecker::check_manifest(const Record& record) {
   for (const auto& [name, child] : expected_.children()) {
     const State* state = state_of(record, name);
@@ -304,9 +314,10 @@ void TreeChecker::check_manifest(const Record& record) {
     if (state == nullptr || entry == nullptr) continue;
     const Phase phase = phase_in(*state);
     const bool ended = protocol::is_final(entry->status);
-    const bool may_have_ended = phase == Phase::idle || phase == Phase::gone || supervision::is_ending(phase) ||
-                                (phase == Phase::waiting && state->entered == 0);
-    const bool may_go_on = phase != Phase::idle && phase != Phase::gone;
+    const bool waits = phase == Phase::waiting || (phase == Phase::idle && waits_with_a_supervisor(record, name));
+    const bool may_have_ended =
+        waits ? state->entered == 0 : phase == Phase::idle || phase == Phase::gone || supervision::is_ending(phase);
+    const bool may_go_on = waits || (phase != Phase::idle && phase != Phase::gone);
     if ((ended && !may_have_ended) || (!ended && !may_go_on))
       wrong(kAgrees, name,
             fmt::format("{} is {} in the tree and {} in the manifest", name, supervision::to_string(phase),

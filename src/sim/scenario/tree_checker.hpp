@@ -132,6 +132,7 @@ class TreeChecker {
   void check_phase(const Record& record, const std::string& allocation, const State& state, SteadyTime now);
   [[nodiscard]] std::string expected_phase(const Record& record, const std::string& allocation,
                                            const State& state) const;
+  [[nodiscard]] bool waits_with_a_supervisor(const Record& record, const std::string& allocation) const;
   [[nodiscard]] bool is_below_what_is_up(const Record& record, const std::string& allocation) const;
   void check_standbys(const Seen& seen);
   void check_sought(const Seen& seen);

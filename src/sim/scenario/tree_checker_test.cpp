@@ -181,6 +181,19 @@ TEST_F(TreeCheckerTest, FindsAManifestThatDisagrees) {
   EXPECT_TRUE(says(check(), "b is gone in the tree and running in the manifest"));
 }
 
+TEST_F(TreeCheckerTest, WhatIsBelowASupervisorThatWaitsWaitsWithIt) {
+  make(AllocationRecovery::one_for_one);
+  calm = false;
+  set(group(), Phase::waiting);
+  for (const char* name : {"a", "b", "c"}) {
+    set(state(name), Phase::idle);
+    record.manifest.allocations.at(name).status = protocol::AllocationStatus::pending;
+  }
+  EXPECT_EQ(check(), Lines{});
+  record.manifest.allocations.at("b").status = protocol::AllocationStatus::stopped;
+  EXPECT_TRUE(says(check(), "b is idle in the tree and stopped in the manifest"));
+}
+
 TEST_F(TreeCheckerTest, FindsWhatRunsAlthoughItIsDownWhateverHappensToMachines) {
   make(AllocationRecovery::one_for_one);
   calm = false;
