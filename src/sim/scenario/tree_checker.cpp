@@ -19,7 +19,7 @@ constexpr const char* kAgrees = "the manifest of a deployment agrees with its su
 constexpr const char* kDown = "what supervision has down does not run";
 constexpr const char* kPhases = "supervision has up what runs, and restarts what has failed";
 constexpr const char* kCounts = "supervision restarts what failures call for";
-constexpr const char* kOrder = "what is supervised is started in its order";
+constexpr const char* kOrder = "what is supervised is started in its order, and stopped in reverse";
 constexpr const char* kOnce = "what is supervised never runs twice without a loss";
 constexpr const char* kStandbys = "standbys are machines of their own that start nothing";
 constexpr const char* kSoughtFor = "what has no machine gets one that is free";
@@ -129,7 +129,10 @@ void TreeChecker::ends(const std::string& allocation, const std::string& run, in
   history.last->exit_code = exit_code;
   const MadeUp made_up = expected_.children().at(allocation).made_up;
   if (stopped) {
-    if (has_check(allocation) && made_up != MadeUp::none) add_failure(allocation, false, now);
+    if (!has_check(allocation))
+      check_stop(allocation, history.last->begun, now);
+    else if (made_up != MadeUp::none)
+      add_failure(allocation, false, now);
     return;
   }
   if (made_up == MadeUp::none) left_down_ += exit_code == 0 ? 0 : 1;
@@ -164,12 +167,30 @@ void TreeChecker::check_order(const std::string& allocation) {
     if (!is_first && expected_.children().at(before).made_up == MadeUp::none) continue;
     const auto earlier = histories_.find(before);
     if (earlier != histories_.end() && earlier->second.last && earlier->second.last->begun >= since) continue;
-    wrong(kOrder, allocation,
-          fmt::format("{} begins {} {}, which is started before it, has begun", allocation,
-                      is_first ? "before" : "again before", before));
-    out_of_order_.push_back(std::move(wrong_.back()));
-    wrong_.pop_back();
+    out_of_order(allocation, fmt::format("{} begins {} {}, which is started before it, has begun", allocation,
+                                         is_first ? "before" : "again before", before));
   }
+}
+
+/// Of a run that is stopped: those that the last failure stops, too, and that are started after it, have ended.
+void TreeChecker::check_stop(const std::string& allocation, SteadyTime begun, SteadyTime now) {
+  const Failure* last = failures_.empty() ? nullptr : &failures_.back();
+  if (last == nullptr || !last->sure || !running_since_ || begun > last->at || now - last->at >= kNear) return;
+  const std::set<std::string> together = expected_.restarted_with(last->allocation);
+  if (!together.contains(allocation)) return;
+  for (const std::string& after : together) {
+    const auto later = histories_.find(after);
+    if (later == histories_.end() || !later->second.last || later->second.last->ended) continue;
+    if (expected_.started_before(after).contains(allocation))
+      out_of_order(allocation, fmt::format("{} is stopped before {}, which is started after it", allocation, after));
+  }
+}
+
+/// It counts if the parties were calm, which the next look tells.
+void TreeChecker::out_of_order(const std::string& allocation, std::string detail) {
+  wrong(kOrder, allocation, std::move(detail));
+  out_of_order_.push_back(std::move(wrong_.back()));
+  wrong_.pop_back();
 }
 
 // --- what is stored --------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@
 //  3. Held while all parties of the deployment are calm (causes.hpp), kSettled after the last failure: the restarts
 //     that supervisors count are at least the sure failures and at most all; no allocation is started more often than
 //     failures call for; those that run are up and those that have ended are as their end says; none was stopped
-//     without a failure that it is restarted with; none begins before what is started before it, and none has two runs
-//     at once.
+//     without a failure that it is restarted with; none begins before what is started before it, or is stopped before
+//     what is started after it, and none has two runs at once.
 //  4. Standbys are on machines of their own, which run nothing of the deployment, and are those that the ensemble asks
 //     for. What has no machine, standbys included, gets one once another machine with twice the room has been free for
 //     kSought.
@@ -120,6 +120,8 @@ class TreeChecker {
   void note(const Seen& seen);
   void note_moves(const Seen& seen);
   void check_order(const std::string& allocation);
+  void check_stop(const std::string& allocation, SteadyTime begun, SteadyTime now);
+  void out_of_order(const std::string& allocation, std::string detail);
   void check_shape(const Record& record);
   void check_rules(const Record& record);
   void check_group(const Record& record, const ExpectedTree::Group& group, const State& state);

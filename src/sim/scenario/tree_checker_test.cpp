@@ -277,6 +277,20 @@ TEST_F(TreeCheckerTest, FindsAStartOutOfOrder) {
   EXPECT_TRUE(says(check(), "b begins again before a, which is started before it, has begun"));
 }
 
+TEST_F(TreeCheckerTest, FindsAStopOutOfOrder) {
+  make(AllocationRecovery::one_for_all);
+  check();
+  ends("b", 1);
+  ends("c", 143, true);
+  ends("a", 143, true);
+  EXPECT_EQ(check(), Lines{});
+  make(AllocationRecovery::one_for_all);
+  check();
+  ends("b", 1);
+  ends("a", 143, true);
+  EXPECT_TRUE(says(check(), "a is stopped before c, which is started after it"));
+}
+
 TEST_F(TreeCheckerTest, FindsStandbysThatAreNotWhatTheyShouldBe) {
   make(AllocationRecovery::one_for_one, 1);
   orchestrator::Standby standby;
