@@ -67,7 +67,7 @@ class Host(Machine):
         self.home = network.folder / "hosts" / plan.name
         self.user_dir, self.work_dir = self.home / ".nunet", self.home / "nunet"
         self.config, self.log = self.user_dir / "dms_config.json", self.home / "daemon.log"
-        self.process, self.was_killed, self.peer = None, False, None
+        self.was_killed, self.peer = False, None
         self.clock = self.home / "clock" if plan.clock is not None else None
         self.listener, self.listening, self.keys = None, [], {}
         self.on = True          # False: killed
@@ -76,6 +76,10 @@ class Host(Machine):
     @property
     def has_daemon(self):
         return self.plan.role != "none"
+
+    @property
+    def process(self):
+        return self.daemon if self.daemon and self.daemon.alive else None
 
     def prepare(self):
         """The files of a new host."""

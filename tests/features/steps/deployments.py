@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 
 from behave import given, step, then, when
@@ -249,3 +250,31 @@ def all_free(context, first, second):
 @then("no work of the deployment is left")
 def no_work(context):
     nothing_is_left_on_both_sides(context, context.providers)
+
+
+# --- choosing
+
+@when('{name:w} explains "{deployment}"')
+def explains(context, name, deployment):
+    context.machine = context.cluster.machines[name]
+    context.answer = context.machine.nunet("deployment", "explain", context.ensembles[deployment].id, "--json")
+
+
+@then('"{node}" gets {chosen:w}, as these ways from {name:w} were measured')
+def gets(context, node, chosen, name):
+    """Of the only edge."""
+    answer, machines = context.answer.json, context.cluster.machines
+    choice = answer.get("Choice") or answer
+    verdicts = {entry["peer"]: entry for entry in choice["machines"] if entry["node"] == node}
+    ways = {frozenset((way["a"], way["b"])): way for way in choice["edges"]}
+    for row in context.table:
+        peer = machines[row["to"]].peer_id()
+        way, verdict = ways.pop(frozenset((peer, machines[name].peer_id()))), verdicts.pop(peer)
+        rtt, bandwidth = re.fullmatch(r"(\S+) ms, (\d+) bit/s", way["measured"]).groups()
+        for value, column in ((float(rtt), "round trip in ms"), (int(bandwidth) / 1000, "bandwidth in kbit")):
+            least, most = map(int, row[column].split(" to "))
+            assert least <= value <= most, (row, way)
+        assert way["holds"] is verdict["chosen"] is (row["to"] == chosen), (way, verdict)
+        said = row["what is said of it"].replace("<round trip>", rtt).replace("<bandwidth>", bandwidth)
+        assert said in ("chosen" if verdict["chosen"] else verdict["reason"]), (said, verdict)
+    assert not ways and not verdicts, (ways, verdicts)

@@ -53,6 +53,13 @@ def a_named_network(context, name):
     spawn(context, daemons=True)
 
 
+@given("a network of machines")
+def a_network_of_machines(context):
+    """What other steps do with machines can be done with its hosts."""
+    spawn(context, daemons=True)
+    context.cluster.machines.update(context.network.hosts)
+
+
 @given('a network file "{name}"')
 def a_network_file(context, name):
     (context.cluster.folder / f"{name}.yaml").write_text(context.text.replace("PROGRAM", str(pathlib.Path(NUNET).resolve())))

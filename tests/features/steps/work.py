@@ -16,6 +16,8 @@ from engine_gate import EngineGate
 from feature_world import in_parallel
 from nunet_cluster import DOCKER_SOCKET, ClusterError, wait_for
 
+ASKED, ANSWERED = "/tmp/asked", "/tmp/answered"
+
 # What talks to the socket of the work's actor; no single quote, as the shell gets it in these.
 TALKS = """
 import json, os, socket, time
@@ -41,16 +43,35 @@ def ask(**message):
 """
 # Goes on when its daemon does.
 ADDS = TALKS + """
-while True:
-    try:
-        file = connect()
-        say(file, op="register", behaviour="/work/add")
-        for line in file:
-            message = json.loads(line)
-            if "call" in message:
-                say(file, op="reply", call=message["call"], payload=sum(message["payload"]))
-    except OSError:
-        pass
+def add_for_others():
+    while True:
+        try:
+            file = connect()
+            say(file, op="register", behaviour="/work/add")
+            for line in file:
+                message = json.loads(line)
+                if message.get("ok"):
+                    print("ready to add", flush=True)
+                if "call" in message:
+                    print("added", *message["payload"], "for", message["from"], flush=True)
+                    say(file, op="reply", call=message["call"], payload=sum(message["payload"]))
+        except OSError:
+            pass
+"""
+# The test writes each line to be said to the socket into a file of its own.
+TOLD = ADDS + f"""
+import itertools, threading
+threading.Thread(target=add_for_others, daemon=True).start()
+for number in itertools.count(1):
+    while not os.path.exists(f"{ASKED}{{number}}"):
+        if os.path.exists("{feature_work.GATE}"):
+            raise SystemExit
+        time.sleep(0.05)
+    with open(f"{ASKED}{{number}}") as file:
+        answer = ask(**json.load(file))
+    with open(f"{ANSWERED}.part", "w") as file:
+        json.dump(answer, file)
+    os.rename(f"{ANSWERED}.part", f"{ANSWERED}{{number}}")
 """
 CALLS = TALKS + f"""
 def add():
@@ -89,7 +110,8 @@ def python(script):
     return f"python3 -c '{script}'; exit $?"
 
 
-SCRIPTS = {"adds for others": python(ADDS), "floods its socket": python(FLOODS), "has the adder add, and once more": python(CALLS),
+SCRIPTS = {"adds for others": python(ADDS + "add_for_others()"), "adds for others, and calls whom it is told to": python(TOLD),
+            "floods its socket": python(FLOODS), "has the adder add, and once more": python(CALLS),
            "counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            # for a check that its gate fails
            "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
@@ -306,9 +328,10 @@ def each_failed(context):
 
 @given('{name:w} has the file "{file}"')
 def has_file(context, name, file):
+    """`<peer of NAME>` becomes the peer id of that machine."""
     path = context.cluster.machines[name].home / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(context.text + "\n")
+    path.write_text(re.sub("<peer of (\\w+)>", lambda match: context.cluster.machines[match[1]].peer_id(), context.text) + "\n")
 
 
 @when('{name:w} deploys the file "{file}" as "{deployment}"')
