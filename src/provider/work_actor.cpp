@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "network/network.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::provider {
@@ -33,6 +34,9 @@ Result<void> accept_orchestrator(ucan::CapabilityContext& context, const did::Di
   TRY(ucan::Token accepted, context.grant(ucan::Action::delegate, grant));
   return context.add_ephemeral(std::move(accepted), now);
 }
+
+/// Of a message that has not left: where it was to go is gone.
+bool is_unsent(const Error& error) { return error.is(network::Reach::unreachable) || error.is(Errc::unsupported); }
 
 Bytes payload_bytes(const json::Value& payload) {
   return to_bytes(payload.is_null() ? std::string("{}") : json::write(payload));
@@ -200,15 +204,32 @@ Task<Result<actor::Envelope>> WorkActor::prepare(WorkRequest request, bool await
   co_return std::move(envelope);
 }
 
+Task<Result<actor::Envelope>> WorkActor::redirect(WorkRequest request, bool awaits_reply, SteadyTime until,
+                                                  actor::Handle before, Error why) {
+  doubt(request.to);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - actor_->lane().now());
+  if (!is_unsent(why) || left <= 0ms) co_return std::unexpected(std::move(why));
+  request.timeout_ms = static_cast<std::uint64_t>(left.count());
+  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), awaits_reply, actor::Handle());
+  Result<actor::Envelope> envelope = co_await std::move(preparing);
+  if (!envelope || envelope->to == before) co_return std::unexpected(std::move(why));
+  co_return *std::move(envelope);
+}
+
 Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
-  const std::string to = request.to;
   const SteadyTime until = actor_->lane().now() + std::chrono::milliseconds(request.timeout_ms);
-  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), true, actor::Handle());
+  Task<Result<actor::Envelope>> preparing = prepare(request, true, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
-  Task<Result<actor::Envelope>> invoking = actor_->invoke(std::move(envelope));
-  const Result<actor::Envelope> reply = co_await with_deadline(until, std::move(invoking));
+  Task<Result<actor::Envelope>> invoking = actor_->invoke(envelope);
+  Result<actor::Envelope> reply = co_await with_deadline(until, std::move(invoking));
   if (!reply) {
-    doubt(to);
+    Task<Result<actor::Envelope>> redirecting = redirect(request, true, until, envelope.to, reply.error());
+    CO_TRY(actor::Envelope redirected, co_await std::move(redirecting));
+    Task<Result<actor::Envelope>> again = actor_->invoke(std::move(redirected));
+    reply = co_await with_deadline(until, std::move(again));
+  }
+  if (!reply) {
+    doubt(request.to);
     co_return std::unexpected(reply.error());
   }
   if (reply->message.empty()) co_return json::Value();
@@ -218,13 +239,18 @@ Task<Result<json::Value>> WorkActor::invoke(WorkRequest request) {
 }
 
 Task<Result<void>> WorkActor::send(WorkRequest request) {
-  const std::string to = request.to;
   const SteadyTime until = actor_->lane().now() + std::chrono::milliseconds(request.timeout_ms);
-  Task<Result<actor::Envelope>> preparing = prepare(std::move(request), false, actor::Handle());
+  Task<Result<actor::Envelope>> preparing = prepare(request, false, actor::Handle());
   CO_TRY(actor::Envelope envelope, co_await std::move(preparing));
-  Task<Result<void>> sending = actor_->send(std::move(envelope));
-  const Result<void> sent = co_await with_deadline(until, std::move(sending));
-  if (!sent) doubt(to);
+  Task<Result<void>> sending = actor_->send(envelope);
+  Result<void> sent = co_await with_deadline(until, std::move(sending));
+  if (!sent) {
+    Task<Result<actor::Envelope>> redirecting = redirect(request, false, until, envelope.to, sent.error());
+    CO_TRY(actor::Envelope redirected, co_await std::move(redirecting));
+    Task<Result<void>> again = actor_->send(std::move(redirected));
+    sent = co_await with_deadline(until, std::move(again));
+  }
+  if (!sent) doubt(request.to);
   co_return sent;
 }
 

@@ -10,7 +10,8 @@
 //     protocol::work_namespace(). Other behaviours are named as they are.
 //  3. Whom a call goes to, and its delegations, are asked of the orchestrator, by the allocation's actor, and kept for
 //     kTargetKnown. While the orchestrator cannot be reached what is known goes on being used until it expires; what it
-//     refuses is not. A call without a reply in time is looked up anew the next time: the sibling may have moved.
+//     refuses is not. What cannot be sent to where a sibling was known to be is looked up anew at once, and sent to
+//     where that one is by now. After a call without a reply in time the next one is looked up anew.
 //  4. A call that no delegation covers is refused here at once, as its receiver would not answer.
 //  5. A broadcast reaches the work on other machines that has registered its behaviour with its topic. The network does
 //     not deliver it on this machine: siblings here get a message each.
@@ -98,6 +99,9 @@ class WorkActor {
   Result<TargetPtr> make_target(const protocol::WorkGrantReply& reply, const did::Did& node) const;
   /// `sibling`: it goes to that one alone, also if it is a broadcast.
   Task<Result<actor::Envelope>> prepare(WorkRequest request, bool awaits_reply, actor::Handle sibling);
+  /// After a call that has failed: prepared anew, if nothing of it was sent to `before` and its receiver is elsewhere now.
+  Task<Result<actor::Envelope>> redirect(WorkRequest request, bool awaits_reply, SteadyTime until, actor::Handle before,
+                                         Error why);
   [[nodiscard]] Result<ucan::Capability> covered(const Target& target, const std::string& behaviour) const;
   [[nodiscard]] std::string on_network(const std::string& name) const;
 

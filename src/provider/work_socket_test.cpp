@@ -65,6 +65,7 @@ struct WorkSocketTest : WholeProvider {
     grant.depth = 1;
     reply.tokens.tokens.push_back(alice.context->grant(ucan::Action::delegate, grant).value());
     if (work.contains(request.sibling)) reply.sibling = work.at(request.sibling);
+    if (auto place = moves.extract(request.sibling)) work[request.sibling] = place.mapped();
     if (!request.sibling.empty() && !reply.sibling) {
       reply.ok = false;
       reply.error = "there is no such allocation";
@@ -98,6 +99,7 @@ struct WorkSocketTest : WholeProvider {
   }
 
   std::map<std::string, actor::Handle> work;
+  std::map<std::string, actor::Handle> moves;  ///< where a sibling is once it was asked for
   int asked = 0;
 };
 
@@ -135,6 +137,29 @@ TEST_F(WorkSocketTest, ACallReachesTheBehaviourOfASiblingAndItsReplyComesBack) {
   EXPECT_EQ(asked, before);
   EXPECT_THAT(ask(task, R"({"id":9,"op":"invoke","to":"third","behaviour":"/work/sum"})"),
               HasSubstr("there is no such allocation"));
+}
+
+TEST_F(WorkSocketTest, ACallReachesASiblingWhoseMachineIsGoneAtItsNewPlace) {
+  Client task = connect("task");
+  Client other = connect("other");
+  EXPECT_THAT(ask(other, R"({"id":1,"op":"register","behaviour":"/work/sum"})"), HasSubstr(R"("ok":true)"));
+  actor::Handle gone = work.at("other");
+  gone.address.host = crypto::PeerId::from(crypto::PrivateKey::generate(node.lane().random()).public_key()).to_string();
+  work["moved"] = gone;
+  moves["moved"] = work.at("other");
+  write(task, "{\"id\":2,\"op\":\"invoke\",\"to\":\"moved\",\"behaviour\":\"/work/sum\"}\n");
+  EXPECT_THAT(read(other), HasSubstr("\"call\":1"));
+  (void)ask(other, R"({"id":3,"op":"reply","call":1,"payload":3})");
+  EXPECT_EQ(read(task), R"({"id":2,"ok":true,"payload":3})");
+  // One way; and what is still there where it cannot be reached is not sent twice.
+  work["sent"] = work["lost"] = gone;
+  moves["sent"] = work.at("other");
+  EXPECT_EQ(ask(task, R"({"id":4,"op":"send","to":"sent","behaviour":"/work/sum"})"),
+            R"({"id":4,"ok":true,"payload":null})");
+  EXPECT_THAT(read(other), HasSubstr("/work/sum"));
+  const int before = asked;
+  EXPECT_THAT(ask(task, R"({"id":5,"op":"send","to":"lost","behaviour":"/work/sum"})"), HasSubstr("cannot be reached"));
+  EXPECT_EQ(asked, before + 2);
 }
 
 TEST_F(WorkSocketTest, WhatIsPublishedReachesSiblingsOnTheSameMachineThatHaveRegisteredForIt) {

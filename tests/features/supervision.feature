@@ -147,3 +147,25 @@ Feature: Supervision
     And a machine stands by for "web"
     When alice shuts "pair" down
     Then nothing is left at bob and carol
+
+  @actor-model @remote-invocation
+  Scenario: A machine ends for good, its standby takes over, and the caller of its work reaches it there
+    Given alice offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                                        | type    | at    | node  | memory | redundancy |
+      | sums       | caller     | adds for others, and calls whom it is told to | service | alice | here  | 256    |            |
+      | sums       | adder      | adds for others                               | service |       | there | 256    | 1          |
+    Then "adder" runs at bob
+    And "adder" has written "ready to add"
+    And "caller" has "adder" add
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    Then a machine stands by for "adder"
+    When the machine bob is killed
+    Then "adder" runs on the machine that stood by
+    And "adder" has written "ready to add"
+    And "caller" has "adder" add
+    And "caller" has the same process as before
+    When the daemon of bob is started and connected
+    Then nothing is left at bob
+    When alice shuts "sums" down
+    Then nothing is left at carol
