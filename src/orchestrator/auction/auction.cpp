@@ -122,10 +122,9 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   survey_.emplace(actor_, ensemble_id_, *measured_);
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
-  bool held_round = false;
   bool has_progress = true;  // the last round has given a node a machine
 
-  for (;;) {
+  for (int rounds = 0;; ++rounds) {
     missing_.clear();
     for (const auto& [name, node] : ensemble_.nodes)
       if (!candidate.contains(name)) missing_.insert(name);
@@ -138,10 +137,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
     const auto why = [&] { return describe_shortage(missing_, taken, candidate.size()); };
-    if (lane.now() + kBidRound > deadline)
+    const bool is_in_vain = ends_early_ && rounds > 0 && bidders_.size() <= candidate.size();
+    if (is_in_vain || lane.now() + kBidRound > deadline)
       co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why());
-    if (told_ && std::exchange(held_round, true))
-      told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
+    if (told_ && rounds > 0) told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
     give_up_neighbours(candidate, has_progress);
     for (const auto& [name, node] : ensemble_.nodes)
       if (!candidate.contains(name)) missing_.insert(name);

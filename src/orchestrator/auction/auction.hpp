@@ -98,6 +98,9 @@ class Auction {
     match_told_ = std::move(told);
   }
 
+  /// Later runs end as soon as each machine that has bid has a node: nobody is waited for who may bid later.
+  void end_early() { ends_early_ = true; }
+
   /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
   void join(Placed placed) { placed_ = std::move(placed); }
 
@@ -168,6 +171,7 @@ class Auction {
   Explanation explanation_;  ///< of the last run
   std::function<void(protocol::Choice)> choice_told_;
   std::function<void(const Market&, const Wanted&, const Match&)> match_told_;
+  bool ends_early_ = false;
 };
 
 }  // namespace dms::orchestrator

@@ -149,6 +149,28 @@ TEST_F(DeploymentsTest, APlanNamesTheMachinesAndReservesNothing) {
   EXPECT_NE(reply.error.find("nodes.node.redundancy"), std::string::npos) << reply.error;
 }
 
+TEST_F(DeploymentsTest, APlanAsksAgainForANodeThatNobodyHasBidForWhileAMachineIsLeft) {
+  open();
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble();
+  request.ensemble.allocations["more"] = request.ensemble.allocations.at("task");
+  request.ensemble.nodes["rest"] = request.ensemble.nodes.at("node");
+  request.ensemble.nodes["rest"].allocations = {"more"};
+  DeploymentPlanReply reply = ask(kDeploymentPlan, request);  // both bid for the first node of a request
+  EXPECT_TRUE(reply.complete) << reply.error;
+  std::map<std::string, std::string> chosen;
+  for (const MachineVerdict& one : reply.choice.machines)
+    if (one.chosen) chosen[one.node] = one.peer;
+  EXPECT_EQ(chosen.size(), 2u);
+  EXPECT_NE(chosen["node"], chosen["rest"]);
+
+  other.bids = false;
+  const SteadyTime begin = w.world.now();
+  reply = ask(kDeploymentPlan, request);
+  EXPECT_FALSE(reply.complete);
+  EXPECT_LT(w.world.now() - begin, kBidRound + 2s) << "nobody else has bid, so nobody is asked again";
+}
+
 TEST_F(DeploymentsTest, InfoHasTheUsageOfWhatRunsAndOfWhatHasEnded) {
   open();
   const std::string id = deploy({{"team", "a"}});

@@ -154,8 +154,9 @@ Task<Result<void>> Deployments::try_plan(jobs::Ensemble ensemble, DeploymentPlan
   Result<void> planned;
   if (auction) {
     (*auction)->tell_match(services_.matched);
-    // One round.
-    const SteadyTime deadline = services_.lane.now() + kBidRound + 1s;
+    // A machine bids for one node of a round: further rounds are for the nodes that nobody has bid for yet.
+    (*auction)->end_early();
+    const SteadyTime deadline = services_.lane.now() + kPlanRounds * kBidRound + 1s;
     const Auction::Peers nobody = [] { return std::set<std::string>(); };
     Task<Result<Candidate>> running = (*auction)->run(with_standbys(std::move(ensemble)), deadline, nobody);
     const Result<Candidate> candidate = co_await std::move(running);
