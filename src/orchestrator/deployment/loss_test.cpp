@@ -136,6 +136,23 @@ TEST_F(GoneTest, AServiceStaysWhenTheDaemonOfItsMachineIsBackInThreeSeconds) {
   EXPECT_TRUE(other.runs.empty());
 }
 
+TEST_F(GoneTest, ANodeThatGetsATurnOnlyNowAndThenMovesNothing) {
+  run_with_long_lease(jobs::AllocationType::service);
+  const std::string first = task().incarnation;
+  for (int i = 0; i < 6; ++i)
+    for (const Duration stalled : {Duration(3s), Duration(8s), Duration(20s)}) {
+      a.node.stall(stalled);
+      w.settle(stalled + 100ms);
+    }
+  w.settle(2min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_EQ(task().restarts, 0u);
+  EXPECT_EQ(reason(), "");
+  EXPECT_EQ(provider.starts, 1);
+  EXPECT_TRUE(other.runs.empty());
+}
+
 TEST_F(GoneTest, AServiceThatWasLostAndHasNotMovedGoesOnAsSoonAsItsMachineAnswers) {
   run_with_long_lease(jobs::AllocationType::service);
   other.bids = false;

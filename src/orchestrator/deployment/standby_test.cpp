@@ -312,6 +312,24 @@ TEST_F(StandbyDeploymentTest, AStandbyWhoseClockIsSetAheadIsKept) {
   EXPECT_EQ(other.runs.at("task").status, AllocationStatus::pending);
 }
 
+TEST_F(StandbyDeploymentTest, WhatThisNodeHasMissedWithoutTurnsOfItsOwnLosesNoStandby) {
+  provider.lease = other.lease = 4min;
+  run_with_standby();
+  w.settle(1min);
+  cut(c);
+  a.node.stall(kMaxRenewal + 10s);
+  w.settle(kMaxRenewal + 10s + kMissedUntilSilent * 3 * kSuspectedRenewal);
+  EXPECT_TRUE(has_standby(deployment->record(), "node")) << "the fault may be this node's own";
+  cut(c, false);
+  w.settle(5min);
+  EXPECT_TRUE(has_standby(deployment->record(), "node"));
+  EXPECT_EQ(allocations(), 1);
+  EXPECT_EQ(starts(provider), 1);
+  EXPECT_EQ(starts(other), 0);
+  cut(c);
+  EXPECT_TRUE(until([&] { return !has_standby(deployment->record(), "node"); }, 5min)) << "but not for ever";
+}
+
 TEST_F(StandbyDeploymentTest, TheStatusSaysWhyThereIsNone) {
   run_with_standby();
   other.bids = false;

@@ -5,8 +5,8 @@
 //  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kMissedUntilSilent of
 //     them in a row it is silent, and no renewal is sent to it, only questions. Those that fail within an interval count
 //     as one: a daemon that restarts refuses connections at once.
-//  2. A silent machine is lost, unless this node suspects itself: its own timers were late lately, or no other peer
-//     answers it either (liveness.hpp), or it has just started. Then it declares nobody lost before (3).
+//  2. A silent machine is lost, unless this node suspects itself (liveness.hpp): its own timers were late lately, no
+//     other peer answers it either, or it has just started. Then it declares nobody lost before (3).
 //  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of
 //     the reply whose clock the renewals have repeated: that is as far as any of them extends it, however late it
 //     arrives (protocol/allocation.hpp). The margin covers the provider's grace for the work that it stops. Before the

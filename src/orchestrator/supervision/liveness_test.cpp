@@ -40,6 +40,32 @@ TEST_F(LivenessTest, AProviderIsLostAfterPingsThatFailInARow) {
   EXPECT_FALSE(liveness.last_error(peer()).empty());
 }
 
+TEST_F(LivenessTest, APingWhoseFailureIsLearnedLateIsNotCounted) {
+  w.substrate->notice_cuts(false);
+  cut();
+  for (int missed = 0; missed < 2 * kLostAfter; ++missed) {
+    a.lane().call_at(a.lane().now() + 1s, [this] { a.node.stall(20s); });
+    EXPECT_FALSE(lost()) << missed;
+    EXPECT_FALSE(liveness.answers(peer())) << missed;
+  }
+  for (int missed = 1; missed < kLostAfter; ++missed) EXPECT_FALSE(lost()) << missed;
+  EXPECT_TRUE(lost()) << "pings that end in time count";
+}
+
+TEST_F(LivenessTest, ANodeWhoseTimersAreLateSuspectsItselfForAWhile) {
+  w.add("another");
+  w.settle();
+  const auto is_own_fault = [&] { return w.run(a, liveness.is_own_fault(peer())); };
+  const SteadyTime due = a.lane().now();
+  EXPECT_FALSE(liveness.note_timer(due, due + kLateTimer));
+  EXPECT_FALSE(is_own_fault()) << "another peer answers";
+  EXPECT_TRUE(liveness.note_timer(due, due + kLateTimer + 1ms));
+  w.settle(kSelfSuspicion - 1s);
+  EXPECT_TRUE(is_own_fault());
+  w.settle(kLateTimer + 2s);
+  EXPECT_FALSE(is_own_fault());
+}
+
 TEST_F(LivenessTest, ThisNodeReachesAnotherPeerIfOneAnswers) {
   const auto reaches = [&] { return w.run(a, liveness.reaches_another(peer())); };
   EXPECT_FALSE(reaches()) << "there is no other";

@@ -169,15 +169,17 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
     json::StringMap runs;
     if (renews) runs = held;
     const Duration timeout = std::clamp(watch->interval(), Duration(2 * kMinRenewal), kRenew.timeout);
-    if (renews) watch->renewal_sent(parts_.now() + timeout);
+    const SteadyTime expected = parts_.now() + timeout;
+    if (renews) watch->renewal_sent(expected);
     const Result<RenewReply> reply =
         co_await parts_.providers.renew(provider, std::move(runs), watch->clock(), timeout);
     if (work_.cancelled()) co_return;
+    const bool is_late = note_timer(*watch, expected);
     std::string lost;
     if (reply) {
       watch->answered(parts_.now(), reply->clock_ns);
       lost = what_is_lost(held, *reply);
-    } else {
+    } else if (!is_late) {
       if (!watch->suspected()) {  // if its clock is ahead, that is known from now on, and renewals last longer
         Task<Result<RenewReply>> asking = parts_.providers.patient_reports(provider, timeout);
         (void)co_await std::move(asking);
@@ -185,10 +187,10 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
       }
       watch->not_answered(network::plain(reply.error()), parts_.now());
       if (watch->silent()) {
-        Task<bool> asking = liveness_.reaches_another(peer);
-        const bool is_cut_off = !co_await std::move(asking);
+        Task<bool> asking = liveness_.is_own_fault(peer);
+        const bool own_fault = co_await std::move(asking);
         if (work_.cancelled()) co_return;
-        if (!is_cut_off) lost = watch->error();
+        if (!own_fault) lost = watch->error();
       }
     }
     standby = find(id, peer);
@@ -200,10 +202,20 @@ Task<void> Standbys::keep(std::string id, std::string peer) {
     }
     // A question renews nothing, and a renewal after one that was missed counts from the clock before that.
     if (const bool was_missed = std::exchange(is_missed, !reply); reply && (!renews || was_missed)) continue;
-    const Result<void> slept = co_await sleep_for(watch->interval());
+    const SteadyTime due = parts_.now() + watch->interval();
+    const Result<void> slept = co_await sleep_until(due);
     if (!slept) co_return;
+    (void)note_timer(*watch, due);
   }
   kept_.erase({id, peer});
+}
+
+bool Standbys::note_timer(LeaseWatch& watch, SteadyTime due) {
+  if (!liveness_.note_timer(due, parts_.now())) return false;
+  log::warn("orchestrator", "{}: this node's own timers are late; no standby is given up for what it has missed",
+            parts_.id());
+  watch.forgive();
+  return true;
 }
 
 Task<void> Standbys::drop(std::string id, std::string peer, std::string why, bool by_owner) {

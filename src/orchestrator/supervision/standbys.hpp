@@ -7,7 +7,8 @@
 //     and allocated on the machine that wins. A provider that grants no lease is none.
 //  2. A standby that is ready is renewed as often as a machine that runs something (lease_watch.hpp). It is dropped,
 //     and another one sought, when its provider reports that it has lost or ended something of it, and when it is
-//     silent, unless no other peer answers this node either. If the owner of the machine has ended it, that is not asked again
+//     silent, unless this node may be at fault (liveness.hpp). What this node learns late counts as little as for a
+//     machine that runs something. If the owner of the machine has ended it, that is not asked again
 //     (DeploymentRecord::barred).
 //
 // Threads: the deployment's lane. Cancellation: what is under way is left to the next start (drop_unready_standbys()).
@@ -22,6 +23,7 @@
 #include "orchestrator/deployment/provider_grants.hpp"
 #include "orchestrator/deployment/replacer.hpp"
 #include "orchestrator/deployment/standby.hpp"
+#include "orchestrator/supervision/lease_watch.hpp"
 #include "orchestrator/supervision/liveness.hpp"
 #include "runtime/nursery.hpp"
 
@@ -52,6 +54,8 @@ class Standbys {
   Task<Result<void>> commit(std::string id, std::string allocation, actor::Handle provider,
                             capability::Resources resources);
   Task<void> keep(std::string id, std::string peer);
+  /// What was due at `due` happens now. True if that is late: then what the machine has missed does not count.
+  bool note_timer(LeaseWatch& watch, SteadyTime due);
   [[nodiscard]] const Standby* find(const std::string& id, const std::string& peer) const;
   Task<void> drop(std::string id, std::string peer, std::string why, bool by_owner);
 

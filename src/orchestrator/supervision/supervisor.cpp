@@ -29,7 +29,7 @@ Task<void> Supervisor::run() {
     const SteadyTime next = check_due();
     const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
     if (!waited) break;
-    if (parts_.now() > next + kLateTimer) timer_was_late();
+    (void)note_timer(next);
   }
   for (auto& [node, watch] : watches_) watch->beats.reset();
 }
@@ -109,7 +109,7 @@ std::optional<SteadyTime> Supervisor::heed_beats(const std::string& node, const 
   const bool is_gone = watch->sign == Heartbeats::Sign::gone;
   if (watch->sign != before && !is_gone) hint(node);
   if (!is_gone || watch->reported_lost) return std::nullopt;
-  if (parts_.now() < suspects_itself_until_) return suspects_itself_until_;
+  if (parts_.now() < liveness_.suspects_itself_until()) return liveness_.suspects_itself_until();
   watch->reported_lost = true;
   std::string reason = fmt::format("provider {} is lost: it answers no pings: {}", watch->peer, watch->beats->error());
   work_.spawn(declare_lost(node, watch, std::move(reason)));
@@ -125,7 +125,7 @@ Task<void> Supervisor::declare_lost(std::string node, WatchPtr watch, std::strin
 void Supervisor::reconcile_first() {
   for (const auto& [name, node] : parts_.record->manifest.nodes)
     if (granted_lease(parts_.record.get(), name) > Duration(0)) unreconciled_.insert(name);
-  suspects_itself_until_ = parts_.now() + kSelfSuspicion;  // not every connection is there again
+  liveness_.suspect_itself(parts_.now());  // not every connection is there again
 }
 
 Task<void> Supervisor::ask(std::string node) {
@@ -266,7 +266,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   const std::int64_t clock = watch->lease.clock();
   Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(runs), clock, timeout);
   if (!reply && work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
-  if (parts_.now() > expected + kLateTimer) timer_was_late();
+  const bool is_late = note_timer(expected);
   if (reply) {
     watch->lease.answered(parts_.now(), reply->clock_ns);
     watch->heard = parts_.now();
@@ -279,7 +279,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     co_return;
   }
   if (!std::exchange(watch->missed, true)) watch->clocks.clear();
-  if (parts_.now() <= expected + kLateTimer) {
+  if (!is_late) {
     watch->lease.not_answered(network::plain(reply.error()), parts_.now());
     work_.spawn(count_refusal(node, provider, watch));
   }
@@ -297,6 +297,7 @@ Task<void> Supervisor::count_refusal(std::string node, actor::Handle provider, W
   }
   watch->heard = parts_.now();
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kPingTimeout);
+  const SteadyTime expected = parts_.now() + timeout;
   const Duration known = parts_.actor.system().clocks.ahead(watch->peer);
   Task<Result<RenewReply>> asking = parts_.providers.patient_reports(std::move(provider), timeout);
   const Result<RenewReply> reply = co_await std::move(asking);
@@ -311,6 +312,7 @@ Task<void> Supervisor::count_refusal(std::string node, actor::Handle provider, W
     hint(node);
     co_return;
   }
+  if (note_timer(expected)) co_return;
   if (++watch->refusals == kRefusalsUntilRefused)
     log::warn("orchestrator", "{}: provider {}: {}", parts_.id(), watch->peer, doubt(*watch));
 }
@@ -379,21 +381,21 @@ Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
 }
 
 Task<bool> Supervisor::suspects_itself(std::string peer) {
-  if (parts_.now() < suspects_itself_until_) co_return true;
-  Task<bool> asking = liveness_.reaches_another(std::move(peer));
-  const bool reached = co_await std::move(asking);
-  if (!reached && !work_.cancelled())
+  Task<bool> asking = liveness_.is_own_fault(std::move(peer));
+  const bool own_fault = co_await std::move(asking);
+  if (own_fault && parts_.now() >= liveness_.suspects_itself_until() && !work_.cancelled())
     log::info("orchestrator",
               "{}: no other peer answers this node either; no machine is declared lost before its lease has ended",
               parts_.id());
-  co_return !reached;
+  co_return own_fault;
 }
 
-void Supervisor::timer_was_late() {
+bool Supervisor::note_timer(SteadyTime due) {
+  if (!liveness_.note_timer(due, parts_.now())) return false;
   log::warn("orchestrator",
             "{}: this node's own timers are late; no machine is declared lost before its lease has ended", parts_.id());
-  suspects_itself_until_ = parts_.now() + kSelfSuspicion;
   for (auto& [node, watch] : watches_) watch->lease.forgive();
+  return true;
 }
 
 bool Supervisor::health_is_awaited(const std::string& node) const {

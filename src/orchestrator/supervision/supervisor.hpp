@@ -138,7 +138,8 @@ class Supervisor {
   /// Before the machine of that peer is declared lost.
   Task<bool> suspects_itself(std::string peer);
   [[nodiscard]] bool health_is_awaited(const std::string& node) const;
-  void timer_was_late();
+  /// What was due at `due` happens now. True if that is late: no machine is to blame for what was missed.
+  bool note_timer(SteadyTime due);
 
   Parts parts_;
   Liveness& liveness_;
@@ -149,7 +150,6 @@ class Supervisor {
   std::map<std::string, protocol::AllocationReport> reports_;
   std::map<std::string, Start> starts_;  ///< by allocation
   std::set<std::string> unreconciled_;
-  SteadyTime suspects_itself_until_{};
 };
 
 }  // namespace dms::orchestrator
