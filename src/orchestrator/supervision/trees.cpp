@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -523,9 +524,20 @@ json::StringMap strategies_of(const jobs::Ensemble& ensemble) {
   return strategies;
 }
 
+void Trees::leave_out_machines() {
+  if (!parts_.record->tree) return;
+  for (const auto& [name, state] : parts_.record->tree->allocations) {
+    if (phase_of(state) != Phase::waiting || state.unhealthy < kRestartsInPlace) continue;
+    if (std::exchange(left_out_[name], state.starts) == state.starts) continue;
+    for (const Superseded& entry : parts_.record->superseded)
+      if (entry.allocations.contains(name)) replacer_.backoff().failed(entry.peer, parts_.now());
+  }
+}
+
 Task<void> Trees::run() {
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
+    leave_out_machines();
     const SteadyTime now = parts_.now();
     const std::optional<SteadyTime> due = next_due(parts_.record.get());
     Result<void> done;

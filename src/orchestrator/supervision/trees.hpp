@@ -21,7 +21,9 @@
 //     its output; it has ended when that is done or it cannot run any more. `idle` and gone: it stays down, as stopped
 //     if it had not ended. What is below a supervisor that is to be started waits with it.
 //  5. A tree that has ended has escalated to its root: all is stopped, and the deployment fails with the reasons.
-//  6. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
+//  6. The machine on which a run stayed unhealthy gets no work of the deployment for a while, unless the node is pinned
+//     to it or has other work there: what it says of health may be wrong, or its own fault (ProviderBackoff).
+//  7. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
 //     what runs to another supervisor begins a new tree, whose children are taken as they are: what runs is up, what
 //     has failed is restarted.
 //  7. A node with failure_recovery that is started again (restart_of()) is placed as that says, from the moment that
@@ -31,7 +33,9 @@
 // change, and for each start in order.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "orchestrator/deployment/parts.hpp"
 #include "orchestrator/deployment/record.hpp"
@@ -89,8 +93,12 @@ class Trees {
   Task<void> run();
 
  private:
+  /// See (6).
+  void leave_out_machines();
+
   Parts parts_;
   Replacer& replacer_;
+  std::map<std::string, std::uint64_t> left_out_;  ///< allocation -> the last start after which it stayed unhealthy
 };
 
 }  // namespace dms::orchestrator
