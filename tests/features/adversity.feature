@@ -37,6 +37,26 @@ Feature: Full disks and wrong clocks
     Then deployment "service" is completed
     And nothing is left at bob
 
+  @tmpfs @execution-and-resources
+  Scenario: A provider whose disk is full bids what it lacks, and the work runs elsewhere
+    Given the work folder of bob is a disk of 128 MiB
+    And daemons log what they do in detail
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 0.0625 GiB of disk
+    When the disk of bob is full
+    And alice deploys
+      | deployment | allocation | script | type | at |
+      | task       | task       | counts | task |    |
+    Then bob has bid for "task"
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    Then "task" runs at carol
+    And nothing runs at bob
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    When the disk of bob has room again
+    Then nothing is left at bob and carol
+
   @tmpfs @local-db
   Scenario Outline: The provider's daemon is <ended> and started while work has filled its disk
     Given the work folder of bob is a disk of 64 MiB

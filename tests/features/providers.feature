@@ -87,3 +87,30 @@ Feature: Providers that do not keep to the protocol
     Then deployment "again" is completed
     And the output of "again" has no gap
     And nothing is left at bob
+
+  @supervision-model @actor-model
+  Scenario: A provider reports as healthy what does not answer, and a sibling on another machine finds that
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the supervisor of "sums" is
+      """
+      {"strategy": "AllForOne", "allocations": ["adder", "asker"]}
+      """
+    When alice deploys
+      | deployment | allocation | script                                    | type    | at    | memory | check |
+      | sums       | adder      | adds for others                           | service | bob   | 256    | true  |
+      | sums       | asker      | has the adder add as long as that answers | service | carol | 256    |       |
+    Then "asker" has written "3"
+    And "adder" is healthy
+    And "adder" runs once
+    When bob halts what runs of "adder", and says nothing
+    Then the reason of "sums" mentions "exit code 7"
+    And exactly these were started again
+      | allocation | status  | restarts |
+      | adder      | running | 1        |
+      | asker      | running | 1        |
+    And "asker" has written "3"
+    And "adder" is healthy
+    And the log of alice does not say "failed its health check"
+    When alice shuts "sums" down
+    Then deployment "sums" is completed
+    And nothing is left at bob and carol

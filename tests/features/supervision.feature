@@ -6,23 +6,132 @@ Feature: Supervision
     Given a user's machine "alice" and providers "bob" and "carol" that accept each other
     And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
 
-  Scenario: One for one starts again what has failed, and nothing else
+  Scenario: Each strategy starts again what it names, in its order and exactly as often as it should
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys
-      | deployment | allocation | script                    | type    | at  | failure_recovery |
-      | trio       | a          | counts                    | service | bob | one_for_one      |
-      | trio       | b          | counts, then exits with 7 | service | bob | one_for_one      |
-      | trio       | c          | counts                    | service | bob | one_for_one      |
-    Then deployment "trio" is running
-    And "a" runs once
-    And "c" runs once
-    When the gate of "b" is opened
-    Then the reason of "trio" mentions "it is started again"
-    And "b" is restarted
-    And "b" runs once
-    And "a" has the same run as before
-    And "c" has the same run as before
-    When alice shuts "trio" down
-    Then nothing is left at bob
+      | deployment | allocation | script                            | type    | at    | failure_recovery |
+      | one        | one-a      | counts                            | service | bob   | one_for_one      |
+      | one        | one-b      | counts                            | task    | bob   | one_for_one      |
+      | one        | one-c      | counts, then exits with 7         | task    | bob   | one_for_one      |
+      | one        | one-d      | counts, then exits with 7         | service | bob   | stay_down        |
+      | one        | one-e      | counts                            | service | bob   | one_for_one      |
+      | all        | all-a      | tells its times                   | service | bob   | one_for_all      |
+      | all        | all-b      | tells its times                   | task    | bob   | one_for_all      |
+      | all        | all-c      | tells its times, then exits with 7 | service | bob   | one_for_all      |
+      | all        | all-d      | tells its times                   | service | bob   | stay_down        |
+      | all        | all-e      | tells its times                   | service | bob   | one_for_all      |
+      | rest       | rest-a     | counts                            | service | carol | rest_for_one     |
+      | rest       | rest-b     | tells its times                   | task    | carol | rest_for_one     |
+      | rest       | rest-c     | tells its times, then exits with 7 | service | carol | rest_for_one     |
+      | rest       | rest-d     | tells its times                   | task    | carol | rest_for_one     |
+      | rest       | rest-e     | tells its times                   | service | carol | stay_down        |
+      | rest       | rest-f     | tells its times                   | service | carol | rest_for_one     |
+    Then the deployments are
+      | deployment | status  |
+      | one        | Running |
+      | all        | Running |
+      | rest       | Running |
+    And "one-e" runs once
+    And "rest-a" runs once
+    When the gate of "one-b" is opened
+    And the gate of "all-b" is opened
+    And the gate of "rest-b" is opened
+    And the gate of "rest-d" is opened
+    Then exactly these were started again
+      | allocation | status    | restarts |
+      | one-a      | running   | 0        |
+      | one-b      | completed | 0        |
+      | one-c      | running   | 0        |
+      | one-d      | running   | 0        |
+      | one-e      | running   | 0        |
+      | all-a      | running   | 0        |
+      | all-b      | completed | 0        |
+      | all-c      | running   | 0        |
+      | all-d      | running   | 0        |
+      | all-e      | running   | 0        |
+      | rest-a     | running   | 0        |
+      | rest-b     | completed | 0        |
+      | rest-c     | running   | 0        |
+      | rest-d     | completed | 0        |
+      | rest-e     | running   | 0        |
+      | rest-f     | running   | 0        |
+    When the gate of "one-a" is opened
+    And the gate of "one-c" is opened
+    And the gate of "one-d" is opened
+    And the gate of "all-c" is opened
+    And the gate of "rest-c" is opened
+    Then the reason of "one" mentions "it is started again"
+    And exactly these were started again
+      | allocation | status    | restarts |
+      | one-a      | running   | 1        |
+      | one-b      | completed | 0        |
+      | one-c      | running   | 1        |
+      | one-d      | failed    | 0        |
+      | one-e      | running   | 0        |
+      | all-a      | running   | 1        |
+      | all-b      | running   | 1        |
+      | all-c      | running   | 1        |
+      | all-d      | stopped   | 0        |
+      | all-e      | running   | 1        |
+      | rest-a     | running   | 0        |
+      | rest-b     | completed | 0        |
+      | rest-c     | running   | 1        |
+      | rest-d     | running   | 1        |
+      | rest-e     | stopped   | 0        |
+      | rest-f     | running   | 1        |
+    And "one-a" runs once
+    And "one-c" runs once
+    And "one-e" has the same run as before
+    And "rest-a" has the same run as before
+    And by what they have written themselves, all-e, all-d, all-a stopped and all-a, all-b, all-c, all-e started, in this order
+    And by what they have written themselves, rest-f, rest-e stopped and rest-c, rest-d, rest-f started, in this order
+    When alice shuts all of them down at once
+    Then nothing is left at bob and carol
+
+  Scenario: A supervisor that would start more than ten again gives up, and its parent or the ensemble says what follows
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the supervisor of "nested" is
+      """
+      {"strategy": "RestForOne", "allocations": ["db"], "children": [
+        {"allocations": ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "n10", "n11"]},
+        {"allocations": ["after"]}]}
+      """
+    When alice deploys
+      | deployment | allocation | copies | script                    | type    | at    | cores | memory | failure_recovery | escalation |
+      | nested     | db         |        | counts                    | service | bob   | 0.03  | 16     |                  |            |
+      | nested     | n          | 11     | counts, then exits with 7 | service | bob   | 0.03  | 16     |                  |            |
+      | nested     | after      |        | counts                    | service | bob   | 0.03  | 16     |                  |            |
+      | ended      | e          | 11     | counts, then exits with 7 | service | carol | 0.03  | 16     | one_for_one      | teardown   |
+      | renewed    | r          | 11     | counts, then exits with 7 | service | carol | 0.03  | 16     | one_for_one      | redeploy   |
+    Then the deployments are
+      | deployment | status  |
+      | nested     | Running |
+      | ended      | Running |
+      | renewed    | Running |
+    And "db" runs once
+    When the gates of "n1" to "n11" are opened
+    And the gates of "e1" to "e11" are opened
+    And the gates of "r1" to "r11" are opened
+    Then deployment "ended" is failed
+    And the reason of "ended" mentions "exit code 7"
+    And exactly these were started again
+      | allocation | copies | status  | restarts |
+      | db         |        | running | 0        |
+      | n          | 11     | running | 1        |
+      | after      |        | running | 1        |
+      | r          | 11     | running | 1        |
+    And the supervisors of "nested" were started again
+      | supervisor | restarts |
+      | supervisor | 0        |
+      | [0]        | 1        |
+      | [1]        | 1        |
+    And the supervisors of "renewed" were started again
+      | supervisor | restarts |
+      | node:carol | 1        |
+    And "db" has the same run as before
+    When alice shuts "nested" down
+    And alice shuts "renewed" down
+    Then nothing is left at bob and carol
 
   Scenario: One for all starts all again, also when the orchestrator is killed meanwhile
     When alice deploys
@@ -44,22 +153,6 @@ Feature: Supervision
     And "a" has been restarted once
     And "b" has been restarted once
     And "c" has been restarted once
-    When alice shuts "trio" down
-    Then nothing is left at bob
-
-  Scenario: Rest for one starts again what has failed and what was started after it
-    When alice deploys
-      | deployment | allocation | script                    | type    | at  | failure_recovery |
-      | trio       | a          | counts                    | service | bob | rest_for_one     |
-      | trio       | b          | counts, then exits with 7 | service | bob | rest_for_one     |
-      | trio       | c          | counts                    | service | bob | rest_for_one     |
-    Then deployment "trio" is running
-    And "a" runs once
-    When the gate of "b" is opened
-    Then "c" is restarted
-    And "b" runs once
-    And "c" runs once
-    And "a" has the same run as before
     When alice shuts "trio" down
     Then nothing is left at bob
 

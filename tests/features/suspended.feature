@@ -18,7 +18,13 @@ Feature: Machines that did not run for a while
     And "eager" runs at bob
     And "careful" runs at bob
     When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
-    And "careful" is watched
+    And alice deploys
+      | deployment | allocation | script | type    | at | lease | on loss | redundancy |
+      | pair       | doubled    | counts | service |    | 60s   | fast    | 1          |
+    Then deployment "pair" is running
+    And a machine stands by for "doubled"
+    And "doubled" runs once
+    When "careful" is watched
     And the daemon of alice is suspended
     Then "careful" does not run
     And "eager" counts on for 8 s
@@ -32,11 +38,16 @@ Feature: Machines that did not run for a while
     And the log of alice does not say "is lost"
     And "lasting" has the same run as before
     And "eager" has the same run as before
+    And "doubled" has the same run as before
+    And the same machine stands by for "doubled"
+    And the log of alice does not say "is given up"
     When the gate of "lasting" is opened
     Then deployment "long" is completed
     And the output of "lasting" is whole
     When alice shuts "service" down
+    And alice shuts "pair" down
     Then deployment "service" is completed
+    And deployment "pair" is completed
     And nothing is left at bob and carol
 
   Scenario: A provider's daemon is suspended for longer than one lease and shorter than another

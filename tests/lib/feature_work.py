@@ -20,6 +20,9 @@ from nunet_cluster import ClusterError, wait_for
 GATE = "/tmp/gate"
 COUNT = f"i=0; echo begin; while [ ! -e {GATE} ]; do i=$((i+1)); echo $i; sleep 0.05; done; echo end"
 STUBBORN = f"trap 'while [ ! -e {GATE} ]; do sleep 0.05; done; echo end; exit 0' TERM; " + COUNT.replace("echo end", "true")
+# Its output says when it was started, and when it was stopped, in seconds since this machine was.
+TIMES = (f"trap 'read t r </proc/uptime; echo stop $t; exit 0' TERM; read t r </proc/uptime; echo start $t; "
+         f"while [ ! -e {GATE} ]; do sleep 0.05; done")
 NUMBERS = itertools.count(1)
 
 
@@ -37,6 +40,7 @@ class Ensemble:
         self.cluster, self.timeout, self.id, self.deployer = cluster, timeout, None, None
         self.number = next(NUMBERS)
         self.allocations, self.nodes, self.marks = {}, {}, {}
+        self.members = {}  # of the ensemble, beside these
         self.seen = {}  # the processes of an allocation when a step last looked
 
     def add(self, name, script=COUNT, node="place", peer=None, **what):
@@ -52,7 +56,7 @@ class Ensemble:
 
     def text(self):
         """As a user would write it; JSON is YAML."""
-        return json.dumps({"version": "V1", "allocations": self.allocations, "nodes": self.nodes}, indent=1)
+        return json.dumps({"version": "V1", **self.members, "allocations": self.allocations, "nodes": self.nodes}, indent=1)
 
     def deploy(self, deployer):
         self.deployer = deployer

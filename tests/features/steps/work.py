@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
+import pathlib
 import re
 import shlex
 import shutil
+import signal
 import threading
 import time
 
@@ -103,6 +106,18 @@ while not os.path.exists("{feature_work.GATE}"):
     time.sleep(0.05)
 os._exit(0)
 """
+# Finds out by itself whether a sibling answers: three calls in a row that are not answered are its failure.
+ASKS = TALKS + """
+told = missed = 0
+while missed < 3:
+    answer = ask(op="invoke", to="adder", behaviour="/work/add", payload=[1, 2], timeout=1000)
+    missed = 0 if answer["ok"] else missed + told
+    if answer["ok"] and not told:
+        told = 1
+        print(answer["payload"], flush=True)
+    time.sleep(0.2)
+raise SystemExit(7)
+"""
 
 
 def python(script):
@@ -111,11 +126,13 @@ def python(script):
 
 
 SCRIPTS = {"adds for others": python(ADDS + "add_for_others()"), "adds for others, and calls whom it is told to": python(TOLD),
-            "floods its socket": python(FLOODS), "has the adder add, and once more": python(CALLS),
+           "floods its socket": python(FLOODS), "has the adder add, and once more": python(CALLS),
+           "has the adder add as long as that answers": python(ASKS),
            "counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            # for a check that its gate fails
            "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
+           "tells its times": feature_work.TIMES, "tells its times, then exits with 7": feature_work.TIMES + "; exit 7",
            # a file without a name, which the provider does not count as the work's disk
            "fills the disk": f"exec 3>/work/fill; rm /work/fill; cat /dev/zero >&3 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
            "writes 40 MiB, and counts": "head -c 40M /dev/zero >/work/large; " + feature_work.COUNT,
@@ -139,7 +156,7 @@ def work_of(context, name):
 # --- deploying
 
 OF_NODE = {"lease": "lease", "on loss": "on_loss", "node recovery": "failure_recovery"}
-NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "redundancy", "timeout", *OF_NODE)
+NOT_OF_ALLOCATION = ("deployment", "allocation", "copies", "node", "at", "needs", "redundancy", "escalation", "timeout", *OF_NODE)
 
 
 def columns(row):
@@ -160,8 +177,18 @@ def columns(row):
     return what
 
 
+def copies(name, count):
+    return [f"{name}{number}" for number in range(1, int(count) + 1)] if count else [name]
+
+
+@given('the supervisor of "{deployment}" is')
+def supervisor_is(context, deployment):
+    """Of the deployment that comes after it."""
+    context.supervisors = {deployment: json.loads(context.text)}
+
+
 def ensembles_of(context):
-    """From a table with a row for each allocation."""
+    """From a table with a row for each allocation, or for `copies` of it, which are numbered from 1."""
     made = {}
     for row in context.table:
         ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
@@ -169,7 +196,12 @@ def ensembles_of(context):
         if row.get("redundancy"):
             node["redundancy"] = int(row["redundancy"])
         ensemble.timeout = row.get("timeout") or ensemble.timeout
-        ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
+        if row.get("escalation"):
+            ensemble.members["escalation_strategy"] = row["escalation"]
+        for name in copies(row["allocation"], row.get("copies")):
+            ensemble.add(name, node=dict(node), peer=context.cluster.machines.get(row["at"]), **columns(row))
+    for name in made.keys() & getattr(context, "supervisors", {}).keys():
+        made[name].members["supervisor"] = context.supervisors[name]
     return made
 
 
@@ -449,6 +481,13 @@ def gate_is_opened(context, name):
     work_of(context, name).open_gate(name)
 
 
+@when('the gates of "{first}" to "{last}" are opened')
+def gates_are_opened(context, first, last):
+    """Of allocations that differ in their numbers."""
+    name, number = re.fullmatch(r"(.*?)(\d+)", last).groups()
+    in_parallel(lambda copy: work_of(context, copy).open_gate(copy), copies(name, number))
+
+
 def actors_of(context, name, deployment):
     """By their inboxes, as that machine shows them."""
     return context.cluster.machines[name].must("actor", "tree", "--deployment", context.ensembles[deployment].id, "--json").json
@@ -475,6 +514,62 @@ def supervises(context, deployment, name, provider):
                 for supervisor, child in pairs]
     shows(look, [(row["supervisor"], row["allocation"], peer, row["phase"], int(row["restarts"])) for row in context.table],
           f"{name} shows what {deployment} supervises")
+
+
+def below(supervised):
+    """(name, what the actor tree says of it), of all that the supervisor and those below it supervise."""
+    for child in supervised.get("children") or []:
+        yield child["name"], child
+        yield from below(child)
+
+
+@then("exactly these were started again")
+def started_again(context):
+    """Says the status of their deployment, and the actor tree. A row may be of copies."""
+    rows = {name: (row["status"], int(row["restarts"])) for row in context.table for name in copies(row["allocation"], row.get("copies"))}
+    ensembles = {id(ensemble): ensemble for ensemble in (work_of(context, name) for name in rows)}.values()
+
+    def look():
+        found = {}
+        for ensemble in ensembles:
+            tree = ensemble.deployer.must("actor", "tree", "--deployment", ensemble.id, "--json").json
+            by_tree = dict(below(tree[ensemble.id]["deployment"]["supervision"]))
+            for name, state in ensemble.status()["Allocations"].items():
+                restarts = state.get("restarts", 0), by_tree[name].get("restarts", 0)
+                found[name] = state["status"], restarts[0] if restarts[0] == restarts[1] else restarts
+        return found
+    shows(look, rows, "all were started again as often as they should")
+
+
+@then('the supervisors of "{deployment}" were started again')
+def supervisors_started_again(context, deployment):
+    ensemble = context.ensembles[deployment]
+
+    def look():
+        tree = ensemble.deployer.must("actor", "tree", "--deployment", ensemble.id, "--json").json
+        found = below(tree[ensemble.id]["deployment"]["supervision"])
+        return {name: child.get("restarts", 0) for name, child in found if name not in ensemble.marks}
+    shows(look, {row["supervisor"]: int(row["restarts"]) for row in context.table}, f"the supervisors of {deployment} were started again")
+
+
+@then("by what they have written themselves, {stopped} stopped and {started} started, in this order")
+def stopped_and_started(context, stopped, started):
+    """Those that have stopped say so in the output of the run before."""
+    def told(name, word, *more):
+        ensemble = work_of(context, name)
+        lines = ensemble.deployer.must("deployment", "logs", ensemble.id, "-a", name, *more).out.splitlines()
+        times = [line.split()[1] for line in lines if line.startswith(word)]
+        assert len(times) == 1, (name, lines)
+        return float(times[0]), f"{name} {word}"
+
+    def look():
+        again = started.split(", ")
+        stops = [told(name, "stop", *(["--previous"] if name in again else [])) for name in stopped.split(", ")]
+        times = stops + [told(name, "start") for name in again]
+        if times == sorted(times) and len({time for time, _ in times}) == len(times):
+            return True
+        raise ClusterError(times)
+    wait_for(look, "they stopped and started in this order", 20)
 
 
 @then('the allocations {names} of "{deployment}" are actors at {provider:w}, supervised from {name:w}')
@@ -775,6 +870,15 @@ def tells_a_lie(context, liar, name, allocation):
 
 # --- more than one run
 
+@when('{owner:w} halts what runs of "{name}", and says nothing')
+def halts_work(context, owner, name):
+    """The owner of a machine: its daemon is not told, and has the processes as before."""
+    group = work_of(context, name).processes(name)
+    for pid in group:  # grows
+        group += [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        os.kill(pid, signal.SIGSTOP)
+
+
 @when('"{name}" is watched')
 def is_watched(context, name):
     """Looks at its processes, again and again, until the scenario ends or asks."""
@@ -870,6 +974,11 @@ def deletes_and_prunes(context, name, deployment):
 def stands_by(context, name):
     ensemble = work_of(context, name)
     context.standby = wait_for(lambda: ensemble.status()["Allocations"][name].get("standbys"), f"{name} has a standby", 60)[0]
+
+
+@then('the same machine stands by for "{name}"')
+def still_stands_by(context, name):
+    assert work_of(context, name).status()["Allocations"][name].get("standbys") == [context.standby], context.standby
 
 
 @then('"{name}" runs on the machine that stood by')
