@@ -97,6 +97,18 @@ TEST_F(HeartbeatsTest, TheTimeInWhichThisNodeWasSuspendedDoesNotCount) {
   EXPECT_TRUE(shows(Sign::gone, 2s));
 }
 
+TEST_F(HeartbeatsTest, AMachineThatAnswersIsNotGoneWhileThisNodeGetsATurnOnlyNowAndThen) {
+  watch(b);
+  w.settle(5s);
+  for (const Duration stalled : {Duration(700ms), Duration(1600ms), Duration(4s), Duration(9s)})
+    for (int i = 0; i < 10; ++i) {
+      a.node.stall(stalled);
+      EXPECT_FALSE(shows(Sign::gone, stalled + 50ms)) << stalled / 1ms << " ms, turn " << i;
+    }
+  w.settle(kBeat + kBeatAnswer);
+  EXPECT_EQ(sign(), Sign::answers);
+}
+
 TEST_F(HeartbeatsTest, AnyOtherAnswerIsASignOfLife) {
   watch(b);
   w.settle(5s);
