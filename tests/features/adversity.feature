@@ -48,6 +48,7 @@ Feature: Full disks and wrong clocks
       | deployment | allocation | script | type | at |
       | task       | task       | counts | task |    |
     Then bob has bid for "task"
+    And the reason of "task" mentions "no space left on device"
     When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     Then "task" runs at carol
     And nothing runs at bob
