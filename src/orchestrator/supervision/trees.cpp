@@ -529,8 +529,11 @@ void Trees::leave_out_machines() {
   for (const auto& [name, state] : parts_.record->tree->allocations) {
     if (phase_of(state) != Phase::waiting || state.unhealthy < kRestartsInPlace) continue;
     if (std::exchange(left_out_[name], state.starts) == state.starts) continue;
-    for (const Superseded& entry : parts_.record->superseded)
-      if (entry.allocations.contains(name)) replacer_.backoff().failed(entry.peer, parts_.now());
+    for (const Superseded& entry : parts_.record->superseded) {
+      const auto node = parts_.record->ensemble.nodes.find(entry.node);
+      const bool is_free = node != parts_.record->ensemble.nodes.end() && !recovers(node->second);
+      if (is_free && entry.allocations.contains(name)) replacer_.backoff().failed(entry.peer, parts_.now());
+    }
   }
 }
 

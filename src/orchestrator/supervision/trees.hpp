@@ -21,13 +21,14 @@
 //     its output; it has ended when that is done or it cannot run any more. `idle` and gone: it stays down, as stopped
 //     if it had not ended. What is below a supervisor that is to be started waits with it.
 //  5. A tree that has ended has escalated to its root: all is stopped, and the deployment fails with the reasons.
-//  6. The machine on which a run stayed unhealthy gets no work of the deployment for a while, unless the node is pinned
-//     to it or has other work there: what it says of health may be wrong, or its own fault (ProviderBackoff).
-//  7. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
+//  6. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
 //     what runs to another supervisor begins a new tree, whose children are taken as they are: what runs is up, what
 //     has failed is restarted.
 //  7. A node with failure_recovery that is started again (restart_of()) is placed as that says, from the moment that
 //     all of it is stopped until all of it is up: replacer.hpp, (9). The tree's state has the machine.
+//  8. The machine on which a run stayed unhealthy gets no work of the deployment for a while, unless the node is pinned
+//     to it, has other work there or a failure_recovery: what it says of health may be wrong, or its own fault
+//     (ProviderBackoff).
 //
 // Threads: supervise() and the questions: none; Trees: the deployment's lane. Cost: linear in the ensemble for each
 // change, and for each start in order.
@@ -93,7 +94,7 @@ class Trees {
   Task<void> run();
 
  private:
-  /// See (6).
+  /// See (8).
   void leave_out_machines();
 
   Parts parts_;
