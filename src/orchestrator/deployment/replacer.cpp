@@ -433,7 +433,9 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
     const auto move = [&](DeploymentRecord& record) {
       const bool may_move = lost ? sought().contains(node) : !is_collecting(record, node);
       moved = !is_final(record.status) && may_move;
-      if (moved) supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+      if (!moved) return;
+      supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+      if (!lost) excuse_move(record, node);
     };
     CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
     if (!moved && lost) co_return Result<void>();  // its machine has answered

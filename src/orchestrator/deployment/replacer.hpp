@@ -17,7 +17,8 @@
 //  3. A node that is placed in part asks its own machine for the rest; where that does not bid, or is not asked any
 //     more, and the ensemble does not insist on it, an auction for the whole node follows. The node moves to the
 //     machine that wins it, as soon as the output of what has ended there is here; without one, what runs of it goes on
-//     where it is. What is exclusive is released before it runs elsewhere; the machine is then asked anew.
+//     where it is. That what runs moves with it is no failure for its supervisor. What is exclusive is released before
+//     it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that

@@ -191,10 +191,10 @@ void use_standbys(DeploymentRecord& record) {
   if (!has_any || record.status != DeploymentStatus::running) return;
   for (const auto& [node, names] : without_machine(record)) {
     if (record.ensemble.nodes.at(node).redundancy == 0 || record.manifest.nodes.contains(node)) continue;
+    for (const std::string& name : names) excuse_loss(record, name);
     const auto restarts = [&](const std::string& name) { return is_being_restarted(record, name); };
     if (std::ranges::any_of(names, restarts)) continue;
     if (const auto restart = restart_of(record, node); restart && !restart->elsewhere) continue;
-    for (const std::string& name : names) excuse_loss(record, name);
     (void)stand_in(record, node);
   }
 }

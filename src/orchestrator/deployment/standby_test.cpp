@@ -136,6 +136,20 @@ TEST_F(StandbyTest, WithoutOneThatIsReadyTheNodeIsPlacedAnew) {
   EXPECT_EQ(record.superseded.back().allocations, (json::StringMap{{"job", ""}}));
 }
 
+TEST_F(StandbyTest, ALossIsNoFailureBesideWorkThatIsStartedAgain) {
+  record.ensemble.nodes.at("left").redundancy = 1;
+  for (const char* name : {"db", "web"})
+    record.ensemble.allocations.at(name).failure_recovery = AllocationRecovery::one_for_one;
+  change();
+  entry("db").status = AllocationStatus::failed;
+  entry("db").exit_code = 3;
+  change();
+  supersede_node(record, "left", false);
+  change();
+  EXPECT_EQ(record.tree->supervisors.at("standbys:left/node:left").restarts_ns.size(), 1u) << "that of db";
+  EXPECT_EQ(starts_of(record, "web"), 1u);
+}
+
 TEST_F(StandbyTest, WorkThatStaysDownIsStartedOnItOnce) {
   change();
   stand_by();

@@ -71,6 +71,19 @@ struct SupervisedTest : DeploymentTest {
   bool all_run_again(Duration limit = 2min) {
     return until([&] { return all_run() && task("c").restarts == 1; }, limit);
   }
+  /// Of the first supervisor below the root.
+  Supervised first_group() {
+    const DeploymentRecord& made = deployment->record();
+    return actor_of(made, status_of(made), boot, a.lane().now()).supervision.children.at(0);
+  }
+  bool all_run_elsewhere() {
+    const auto all = [&] {
+      return other.runs_now("a") && other.runs_now("b") && other.runs_now("c") &&
+             task("a").status == AllocationStatus::running && task("b").status == AllocationStatus::running &&
+             task("c").status == AllocationStatus::running;
+    };
+    return until(all, 10min);
+  }
   std::string reason_of(const std::string& name) { return status_of(deployment->record()).allocations.at(name).reason; }
   std::vector<std::uint32_t> restarts() { return {task("a").restarts, task("b").restarts, task("c").restarts}; }
   void crash_and_recover(const std::string& name, std::uint32_t times) {
@@ -133,10 +146,7 @@ TEST_F(SupervisedTest, ItsActorTellsOfRestartsAndPauses) {
   deploy(three(AllocationRecovery::one_for_one));
   crash_and_recover("b", 2);
   crash("b");
-  const auto group = [&] {
-    const DeploymentRecord& made = deployment->record();
-    return actor_of(made, status_of(made), boot, a.lane().now()).supervision.children.at(0);
-  };
+  const auto group = [&] { return first_group(); };
   EXPECT_EQ(group().name, "node:node");
   EXPECT_EQ(group().recent, 3u);
   EXPECT_EQ(group().restarts, 0u);
@@ -302,6 +312,32 @@ TEST_F(SupervisedTest, WhatALostMachineHadIsStartedElsewhereWithoutAPauseTheFirs
   }
 }
 
+TEST_F(SupervisedTest, WhatMovesWithARestartedSiblingHasNotFailed) {
+  deploy_anywhere(NodeRecovery::stay_down, AllocationRecovery::rest_for_one);
+  provider.bids = false;
+  crash("b");
+  ASSERT_TRUE(all_run_elsewhere()) << deployment->record().error;
+  EXPECT_EQ(first_group().recent, 1u) << "a failure of b";
+  EXPECT_EQ(first_group().children.at(0).restarts, 0u);
+  EXPECT_EQ(first_group().children.at(1).restarts, 1u);
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+  w.settle(1min);
+  EXPECT_TRUE(all_run_elsewhere());
+  EXPECT_EQ(restarts(), (std::vector<std::uint32_t>{1, 1, 1}));
+}
+
+TEST_F(SupervisedTest, WhatMovesAsAnUpdateAsksForMoreHasNotFailed) {
+  deploy_anywhere(NodeRecovery::stay_down, AllocationRecovery::one_for_all);
+  provider.bids = false;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations.at("b").resources.ram.size.bytes *= 2;
+  ASSERT_TRUE(w.run(a, deployment->update(std::move(ensemble))));
+  ASSERT_TRUE(all_run_elsewhere()) << deployment->record().error;
+  const Supervised group = first_group();
+  EXPECT_EQ(group.recent, 0u);
+  for (const Supervised& child : group.children) EXPECT_EQ(child.restarts, 0u) << child.name;
+}
+
 TEST_F(SupervisedTest, WhatStaysUnhealthyAfterItsRestartsHasFailed) {
   deploy(three(AllocationRecovery::rest_for_one));
   for (int i = 1; i <= 3; ++i) {
@@ -439,8 +475,7 @@ TEST_F(SupervisedTest, TheLossOfItsMachineIsNoFailureOfANode) {
   deploy_anywhere(NodeRecovery::restart);
   cut(b);
   ASSERT_TRUE(all_run_on(other, 1)) << deployment->record().error;
-  const DeploymentRecord& made = deployment->record();
-  const Supervised recovery = actor_of(made, status_of(made), boot, a.lane().now()).supervision.children.at(0);
+  const Supervised recovery = first_group();
   EXPECT_EQ(recovery.name, "recovery:node");
   EXPECT_EQ(recovery.recent, 0u);
   EXPECT_EQ(recovery.children.at(0).restarts, 0u);

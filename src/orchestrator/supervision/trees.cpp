@@ -428,6 +428,11 @@ void excuse_loss(DeploymentRecord& record, const std::string& name) {
   if (found != record.tree->allocations.end() && phase_of(found->second) == Phase::running) found->second.awaits = true;
 }
 
+void excuse_move(DeploymentRecord& record, const std::string& node) {
+  for (const auto& [name, entry] : record.manifest.allocations)
+    if (entry.node_id == node) excuse_loss(record, name);
+}
+
 std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std::string& name) {
   const auto node = record.ensemble.nodes.find(name);
   if (!record.tree || node == record.ensemble.nodes.end() || !recovers(node->second)) return std::nullopt;

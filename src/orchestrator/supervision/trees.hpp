@@ -13,8 +13,9 @@
 //     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, which
 //     has no pause if no failure precedes it; and a run that is unhealthy after kRestartsInPlace restarts in its place.
 //     Work that stays down, temporary or on a node with failure_recovery, is not told as lost: on_loss alone decides
-//     about it, as without a tree. Nor is a node with `redundancy` that loses its machine: see standby.hpp. Before the
-//     deployment runs, a loss is part of the attempt to deploy.
+//     about it, as without a tree. Nor is a node with `redundancy` that loses its machine: see standby.hpp; nor what runs
+//     of a node that the orchestrator itself moves (replacer.hpp, 3). Before the deployment runs, a loss is part of the
+//     attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
 //     may start it, if its dependencies allow; while they do not, it counts as up, so that a dependency across the
 //     order of the tree holds up nobody. `stopping`: its run is superseded, so the cleaner ends and releases it, with
@@ -59,6 +60,8 @@ void note_restart_in_place(DeploymentRecord& record, const std::string& allocati
 
 /// It has lost its machine, which is no failure of it.
 void excuse_loss(DeploymentRecord& record, const std::string& allocation);
+/// The node leaves its machine by a decision of the orchestrator, which is no failure of what runs there.
+void excuse_move(DeploymentRecord& record, const std::string& node);
 
 /// Of a node that its failure_recovery starts again.
 struct NodeRestart {

@@ -251,7 +251,7 @@ void TreeChecker::note(const Seen& seen) {
   looked_ = seen.now;
 }
 
-/// What runs and is placed elsewhere counts as lost for its supervisor.
+/// What runs and is placed elsewhere counts as lost for its supervisor, unless the orchestrator has moved it by itself.
 void TreeChecker::note_moves(const Seen& seen) {
   const Record& record = *seen.record;
   if (!is_active(record)) return;
@@ -262,11 +262,19 @@ void TreeChecker::note_moves(const Seen& seen) {
     if (!peer.empty()) had_.insert(peer);
     if (before.empty() || before == peer) continue;
     for (const std::string& allocation : node.allocations) {
-      const History& history = histories_[allocation];
+      History& history = histories_[allocation];
       const bool has_ended_itself = history.last && history.last->ended && !history.last->stopped;
       const bool is_made_up =
           expected_.children().contains(allocation) && expected_.children().at(allocation).made_up != MadeUp::none;
-      if (history.phase == Phase::running && !has_ended_itself && is_made_up) add_failure(allocation, false, seen.now);
+      if (history.phase != Phase::running || has_ended_itself || !is_made_up) continue;
+      if (!seen.is_calm) {
+        add_failure(allocation, false, seen.now);
+        continue;
+      }
+      const State* state = state_of(record, allocation);
+      if (state == nullptr || phase_in(*state) != Phase::running) continue;
+      ++history.moves;
+      history.moved = seen.now;
     }
   }
 }
@@ -438,7 +446,7 @@ void TreeChecker::check_starts(const Record& record) {
                         failures_text(with)));
     const History& history = histories_[name];
     const std::size_t in_place = has_check(name) ? history.stopped : 0;
-    if (history.begun > state->starts + in_place)
+    if (history.begun > state->starts + in_place + history.moves)
       wrong(kCounts, name,
             fmt::format("{} has run {} times, and its supervisor has started it {} times", name, history.begun,
                         state->starts));
@@ -490,7 +498,8 @@ void TreeChecker::check_phase(const Record& record, const std::string& allocatio
   if (!expected.empty() && !expected.contains(phase))
     wrong(kPhases, allocation,
           fmt::format("{} {}; the tree has it {}, and should have it {}", allocation, fate, phase, expected));
-  if (last.ended && last.stopped && !has_check(allocation) && !is_affected(allocation, last.begun))
+  const bool has_moved = history.moved && *history.moved >= last.begun;
+  if (last.ended && last.stopped && !has_check(allocation) && !has_moved && !is_affected(allocation, last.begun))
     wrong(kPhases, allocation,
           fmt::format("{} {}, and nothing that it is restarted with has failed", allocation, fate));
 }

@@ -4,8 +4,9 @@
 // Model
 //  1. Known of the runs is what the machines have seen: that one has begun, and that it has ended, by itself or because
 //     it was stopped. An end by itself is a failure as ExpectedTree says; of an allocation with a health check a stop
-//     may be one, and so may be the move of a node that was running. A failure is sure if nothing else of the tree was
-//     under way, and no other one is near it.
+//     may be one, and so may be the move of a node that was running, unless all parties were calm: the orchestrator has
+//     moved it by itself then, which is none. A failure is sure if nothing else of the tree was under way, and no other
+//     one is near it.
 //  2. Held by every state that is stored, whatever happens to machines: the tree has the supervisors and allocations
 //     that the ensemble asks for; supervisors start in order, within their restarts, and have nothing below them that
 //     is up while they are not up; the manifest agrees with the tree. What the tree has down for a lease and kStops
@@ -104,6 +105,8 @@ class TreeChecker {
     std::optional<Phase> phase;             ///< as last stored
     std::optional<SteadyTime> down_since;   ///< in the tree
     std::optional<SteadyTime> twice_since;  ///< it has had two runs at once
+    std::size_t moves = 0;                  ///< of its node while it was up, without a loss
+    std::optional<SteadyTime> moved;        ///< the last one of these
   };
   struct Failure {
     SteadyTime at{};

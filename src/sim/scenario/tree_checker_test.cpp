@@ -253,6 +253,43 @@ TEST_F(TreeCheckerTest, FindsAStopForWhichThereIsNoFailure) {
   EXPECT_TRUE(says(pass(61s), "a was stopped at p since 3600.0 s, and nothing that it is restarted with has failed"));
 }
 
+TEST_F(TreeCheckerTest, AMoveWithoutALossIsNoFailure) {
+  make(AllocationRecovery::one_for_one);
+  check();
+  pass(61s);
+  const auto move = [&] {
+    record.manifest.nodes.erase("node");
+    for (const char* name : {"a", "b", "c"}) {
+      ends(name, 143, true);
+      record.manifest.allocations.at(name).handle = {};
+      record.manifest.allocations.at(name).status = protocol::AllocationStatus::pending;
+    }
+  };
+  move();
+  orchestrator::excuse_move(record, "node");
+  orchestrator::supervise(record, "boot", now);
+  EXPECT_EQ(pass(1s), Lines{});
+  EXPECT_EQ(pass(61s), Lines{}) << "it is still to be started";
+  const auto place = [&] {
+    protocol::NodeManifest& placed = record.manifest.nodes["node"];
+    placed.id = "node";
+    placed.peer = "q";
+    placed.allocations = ensemble.nodes.at("node").allocations;
+    for (const char* name : {"a", "b", "c"}) run(name);
+    orchestrator::supervise(record, "boot", now);
+  };
+  place();
+  EXPECT_EQ(check(), Lines{});
+  EXPECT_EQ(pass(61s), Lines{});
+  EXPECT_EQ(checker->failures(), 0u);
+  move();  // it counts as lost
+  orchestrator::supervise(record, "boot", now);
+  check();
+  place();
+  check();
+  EXPECT_TRUE(says(pass(61s), "node:node has counted 3 restarts, and its allocations have failed 0 times: none"));
+}
+
 TEST_F(TreeCheckerTest, FindsTheRestartOfWhatStaysDown) {
   make(AllocationRecovery::stay_down);
   ensemble.allocations.at("a").failure_recovery = AllocationRecovery::one_for_one;
