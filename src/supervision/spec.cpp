@@ -134,7 +134,7 @@ Result<void> check_subtree(const Spec& spec, const Flags& parent, const std::str
 Result<void> check(const Spec& root) {
   if (!root.supervisor) return wrong("supervisor", "the root of a tree is a supervisor: it needs flags");
   if (!root.id.empty()) return wrong("id", "the root of a tree has no id");
-  if (root.restart != Restart::permanent || root.significant || root.shutdown)
+  if (root.restart != Restart::permanent || root.significant || root.escalates || root.shutdown)
     return wrong("restart", "the root of a tree has no parent: nothing restarts or stops it");
   TRY_VOID(check_flags(*root.supervisor, "supervisor"));
   TRY_VOID(check_children(root, "", 1));

@@ -84,6 +84,9 @@ TEST(SpecTest, RefusesRoots) {
   Spec root = tree_of({}, {});
   root.restart = Restart::transient;
   EXPECT_EQ(place(root), "restart");
+  root = tree_of({}, {});
+  root.escalates = true;
+  EXPECT_EQ(place(root), "restart");
 }
 
 TEST(SpecTest, RefusesTreesThatAreTooLarge) {

@@ -1,5 +1,6 @@
 // Stored states of any content: a state that a tree has had is changed in places. What is not refused goes on under any
-// events, keeps the rules of test_checked.hpp, is stored as it was read, and ends when it is shut down.
+// events, keeps the rules of test_checked.hpp, is stored as it was read, and ends when it is shut down. Which children
+// escalate is read from the end of the input, so that it changes nothing else of what an input means.
 #include "base/assert.hpp"
 #include "supervision/test_checked.hpp"
 
@@ -14,6 +15,7 @@ class Input {
   [[nodiscard]] bool empty() const { return left_ == 0; }
   std::uint8_t byte() { return left_ == 0 ? 0 : (--left_, *data_++); }
   unsigned below(unsigned bound) { return byte() % bound; }
+  bool last_bit() { return left_ > 0 && data_[--left_] % 2 == 1; }
   Duration duration() {
     const unsigned scale = below(4);
     const int value = static_cast<std::int8_t>(byte());
@@ -38,6 +40,7 @@ Spec read_spec(Input& in, const Flags& parent, char id, int depth) {
   Spec spec{.id = std::string(1, id), .restart = static_cast<Restart>(in.below(3))};
   spec.significant =
       in.below(2) == 1 && parent.auto_shutdown != AutoShutdown::never && spec.restart != Restart::permanent;
+  spec.escalates = in.last_bit() && spec.restart != Restart::temporary;
   if (const unsigned kind = in.below(4); kind < 3) spec.shutdown = Shutdown{static_cast<Shutdown::Kind>(kind), 2s};
   if (depth == 0 || in.below(3) > 0) return spec;
   spec.supervisor = read_flags(in);
@@ -81,7 +84,10 @@ void change(Input& in, Stored& stored) {
     case 12: record.restarts.push_back(in.duration()); return;
     case 13: record.ending = Ending{static_cast<End>(in.below(4)), in.below(2) == 1, {}}; return;
     case 14: record.spec.restart = static_cast<Restart>(in.below(4)); return;
-    case 15: record.spec.significant = in.below(2) == 1; return;
+    case 15:
+      record.spec.significant = in.below(2) == 1;
+      record.spec.escalates = in.last_bit();
+      return;
     case 16: record.ending.reset(); return;
     default: stored.over = in.below(2) == 1; return;
   }

@@ -13,7 +13,7 @@
 //     a start that has failed for good; while the deployment runs, the loss of a run that on_loss places anew, which
 //     has no pause if no failure precedes it; and a run that is unhealthy after kRestartsInPlace restarts in its place.
 //     Work that stays down, temporary or on a node with failure_recovery, is not told as lost: on_loss alone decides
-//     about it, as without a tree. Nor is a node with `redundancy` that loses its machine: see standby.hpp; nor what runs
+//     about it, as without a tree. Nor is a node with `redundancy` that loses its machine (standby.hpp), nor what runs
 //     of a node that the orchestrator itself moves (replacer.hpp, 3). Before the deployment runs, a loss is part of the
 //     attempt to deploy.
 //  4. What the tree decides. `waiting`: what has ended is placed anew, once its pause is over. `starting`: the starter
