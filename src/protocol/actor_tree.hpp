@@ -16,9 +16,10 @@ namespace dms::protocol {
 /// A supervisor of a deployment with what is below it, or an allocation, as the orchestrator knows it.
 struct Supervised {
   std::string name;  ///< of an allocation; of a supervisor its id (jobs/ensemble/supervision.hpp), of the root empty
-  std::string strategy;  ///< of a supervisor: one_for_one, ...; of a root that is none, empty: its children stay down
-  std::string restart;   ///< of an allocation with a supervisor: permanent, transient or temporary
-  std::string phase;     ///< of its supervision: waiting, running, ...; empty before that has begun, and without one
+  std::string strategy;    ///< of a supervisor: one_for_one, ...; of a root that is none, empty: its children stay down
+  std::string restart;     ///< of an allocation with a supervisor: permanent, transient or temporary
+  bool escalates = false;  ///< an allocation whose failure is that of its supervisor, which stops all it has
+  std::string phase;       ///< of its supervision: waiting, running, ...; empty before that has begun, and without one
   std::uint64_t restarts = 0;                 ///< by its supervisor, those for others of it included
   std::uint32_t recent = 0;                   ///< of a supervisor: restarts of its children that still count
   std::uint32_t intensity = 0;                ///< of a supervisor: with more of them it gives up
@@ -31,8 +32,9 @@ struct Supervised {
     using S = Supervised;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("name", &S::name), json::field("strategy", &S::strategy, omit),
-                      json::field("restart", &S::restart, omit), json::field("phase", &S::phase, omit),
-                      json::field("restarts", &S::restarts, omit), json::field("recent_restarts", &S::recent, omit),
+                      json::field("restart", &S::restart, omit), json::field("escalates", &S::escalates, omit),
+                      json::field("phase", &S::phase, omit), json::field("restarts", &S::restarts, omit),
+                      json::field("recent_restarts", &S::recent, omit),
                       json::field("max_restarts", &S::intensity, omit), json::field("period", &S::period_ns, omit),
                       json::field("starts_in", &S::pause_ns, omit), json::field("last", &S::last, omit),
                       json::field("allocation", &S::allocation, omit), json::field("children", &S::children, omit));

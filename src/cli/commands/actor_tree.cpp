@@ -97,6 +97,7 @@ class TreeText {
   /// Of an allocation at its orchestrator.
   static std::string work_text(const Supervised& work) {
     std::string text = work.restart.empty() ? "" : work.restart + ", ";
+    if (work.escalates) text += "escalates, ";
     text += work.allocation ? describe(*work.allocation) : "has no machine yet";
     if (work.pause_ns)
       text += fmt::format(", starts again in {}", time_text(*work.pause_ns));

@@ -104,6 +104,7 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
   inner.pause_ns = Duration(2min).count();
   Supervised third = work("log");
   third.restart = "transient";
+  third.escalates = true;
   third.phase = "waiting";
   third.allocation.reset();
   inner.children = {third};
@@ -117,7 +118,7 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
                          "      db: permanent, running on 12D3Bob, healthy, restarted once, last ended: exit code 7\n"
                          "      web: permanent, pending, exit code 1; it is started again, starts again in 10 s\n"
                          "      [0]: one_for_all, waiting, 0 of 10 restarts in 5 min, starts again in 2 min\n"
-                         "        log: transient, has no machine yet, waits for its turn\n"
+                         "        log: transient, escalates, has no machine yet, waits for its turn\n"
                          "    a machine is suspected\n");
 }
 

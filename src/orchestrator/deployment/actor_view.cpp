@@ -69,6 +69,7 @@ class Look {
     } else {
       made = leaf(spec.id);
       made.restart = to_string(spec.restart);
+      made.escalates = spec.escalates;
     }
     if (record_.tree) {
       const auto& states = spec.supervisor ? record_.tree->supervisors : record_.tree->allocations;

@@ -89,6 +89,21 @@ TEST_F(ActorViewTest, AFailureIsShownWithItsPauseAndCountsForThePeriod) {
   EXPECT_EQ(at(shown(), 0).recent, 0U);
 }
 
+TEST_F(ActorViewTest, WhatStaysDownBesideWhatIsStartedAgainEscalates) {
+  record.ensemble.supervisor = {};
+  record.ensemble.nodes.at("left").failure_recovery = jobs::NodeRecovery::restart;
+  record.ensemble.allocations.at("web").failure_recovery = jobs::AllocationRecovery::one_for_one;
+  record.tree.reset();
+  look();
+  const DeploymentActor actor = shown();
+  EXPECT_EQ(shape(at(actor, 0)),
+            "recovery:left one_for_one running(node:left one_for_one running(db permanent running, web permanent "
+            "running))");
+  const Supervised& group = at(actor, 0).children.at(0);
+  EXPECT_TRUE(group.children.at(0).escalates);
+  EXPECT_FALSE(group.children.at(1).escalates);
+}
+
 TEST_F(ActorViewTest, WithoutSupervisionTheAllocationsAreChildrenOfTheRoot) {
   record.ensemble = ensemble();
   look();
