@@ -454,13 +454,18 @@ std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std:
 }
 
 bool is_undecided(const DeploymentRecord& record, const std::string& name) {
-  const auto entry = record.manifest.allocations.find(name);
-  if (entry == record.manifest.allocations.end() || find_state(record, name) == nullptr) return false;
-  const std::string group = "node:" + entry->second.node_id;
-  const std::string below = std::string(supervision::kPathSeparator) + group;
-  return std::ranges::any_of(record.tree->supervisors, [&](const auto& pair) {
-    return supervision::is_ending(phase_of(pair.second)) && (pair.first == group || pair.first.ends_with(below));
-  });
+  if (find_state(record, name) == nullptr) return false;
+  std::vector<std::string> ending;  // without the root, which nothing starts again
+  for (const auto& [path, state] : record.tree->supervisors)
+    if (!path.empty() && supervision::is_ending(phase_of(state)))
+      ending.push_back(fmt::format("{}{}", path, supervision::kPathSeparator));
+  if (ending.empty()) return false;
+  const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
+  if (!spec) return false;
+  const std::map<std::string, std::string> paths = jobs::supervised_paths(*spec);
+  const auto path = paths.find(name);
+  return path != paths.end() &&
+         std::ranges::any_of(ending, [&](const std::string& above) { return path->second.starts_with(above); });
 }
 
 bool is_held_back(const DeploymentRecord& record, const std::string& name) {

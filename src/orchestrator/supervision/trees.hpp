@@ -71,7 +71,8 @@ struct NodeRestart {
 /// Nothing of a node that is not started again now.
 [[nodiscard]] std::optional<NodeRestart> restart_of(const DeploymentRecord& record, const std::string& node);
 
-/// Whether what has ended may be started again: its node is being stopped, and what follows is decided after that.
+/// Whether what has ended may be started again: a supervisor above it is being stopped, and what follows is decided
+/// after that.
 [[nodiscard]] bool is_undecided(const DeploymentRecord& record, const std::string& allocation);
 
 /// Whether the tree lets it have no machine now.

@@ -215,6 +215,22 @@ TEST_F(NodeRestartTest, WhatDependsOnItFailsOnlyIfItStaysDown) {
   EXPECT_EQ(readiness(), Readiness::never);
 }
 
+TEST_F(NodeRestartTest, WhatDependsOnWhatAWrittenSupervisorNamesWaitsWhileThatIsStopped) {
+  record.ensemble.supervisor.allocations = {"db", "web"};
+  record.ensemble.escalation_strategy = jobs::EscalationStrategy::redeploy;
+  record.ensemble.allocations.at("job").depends_on = {"db"};
+  record.ensemble.allocations.at("job").conditions = {{"db", jobs::Condition::completed}};
+  begin(jobs::NodeRecovery::stay_down);
+  const auto readiness = [&] { return dependency(record, "job").readiness; };
+  record.tree->supervisors.at("supervisor").restarts_ns.assign(10, 0);  // with one more it gives up
+  ends("db", AllocationStatus::failed);
+  EXPECT_EQ(entry("db").status, AllocationStatus::failed);
+  EXPECT_EQ(readiness(), Readiness::waits_for_completion) << "its supervisor is being stopped";
+  ends("web", AllocationStatus::stopped);
+  EXPECT_EQ(entry("db").status, AllocationStatus::pending);
+  EXPECT_EQ(readiness(), Readiness::waits_for_completion) << "it is started again";
+}
+
 TEST_F(NodeRestartTest, TheMachineIsReadAsItIsStored) {
   begin(jobs::NodeRecovery::redeploy);
   ends("job", AllocationStatus::failed);
