@@ -90,6 +90,7 @@ class TreeChecker {
   using Phase = supervision::Phase;
   using Record = orchestrator::DeploymentRecord;
   using State = orchestrator::SupervisedState;
+  using Entry = protocol::AllocationManifest;
   struct Run {
     std::string name;
     std::string machine;
@@ -146,6 +147,10 @@ class TreeChecker {
   [[nodiscard]] static bool is_blocked(const Record& record, const jobs::Node& node);
   [[nodiscard]] bool is_settled(const Record& record) const;
 
+  [[nodiscard]] static Phase phase_in(const State& state) { return static_cast<Phase>(state.phase); }
+  [[nodiscard]] static double second_of(SteadyTime at);
+  /// Null if the manifest does not have it.
+  [[nodiscard]] static const Entry* entry_of(const Record& record, const std::string& allocation);
   [[nodiscard]] static const State* state_of(const Record& record, const std::string& allocation);
   [[nodiscard]] static const State* group_state(const Record& record, const ExpectedTree::Group& group);
   [[nodiscard]] bool is_affected(const std::string& allocation, SteadyTime since) const;
