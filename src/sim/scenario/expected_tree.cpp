@@ -85,15 +85,17 @@ std::size_t ExpectedTree::add_group(std::size_t above, const std::string& id, To
   return made;
 }
 
-void ExpectedTree::add_child(std::size_t group, const std::string& name, MadeUp made_up) {
+void ExpectedTree::add_child(std::size_t group, const std::string& name, Child child) {
   groups_[group].members.push_back({name, kNone});
-  children_[name] = {group, made_up};
+  child.group = group;
+  children_[name] = child;
 }
 
 void ExpectedTree::add_written(const jobs::Ensemble& ensemble, const jobs::Supervisor& written, std::size_t above,
                                const std::string& id) {
   const std::size_t group = add_group(above, id, together_of(written.strategy), kRestarts);
-  for (const std::string& name : written.allocations) add_child(group, name, made_up_of(ensemble.allocations.at(name)));
+  for (const std::string& name : written.allocations)
+    add_child(group, name, {.made_up = made_up_of(ensemble.allocations.at(name))});
   for (std::size_t i = 0; i < written.children.size(); ++i)
     add_written(ensemble, written.children[i], group, "[" + std::to_string(i) + "]");
 }
@@ -110,14 +112,21 @@ void ExpectedTree::add_node(const jobs::Ensemble& ensemble, const std::string& n
     together = together_of(ensemble.allocations.at(each).failure_recovery);
     all_left_down = false;
   }
-  // Its standbys make up for what nothing else does.
-  const bool by_standbys = node.redundancy > 0 && all_left_down;
+  const bool redeploys = node.failure_recovery == jobs::NodeRecovery::redeploy;
+  const bool recovers = redeploys || node.failure_recovery == jobs::NodeRecovery::restart;
+  // The node and its standbys make up for what nothing else does.
+  const bool gives_up = (recovers || node.redundancy > 0) && all_left_down;
   std::size_t above = 0;
-  if (node.redundancy > 0) above = add_group(0, "standbys:" + name, Together::alone, node.redundancy);
-  const std::size_t group = add_group(above, "node:" + name, together, by_standbys ? 0 : kRestarts);
+  if (redeploys) above = add_group(above, "recovery:" + name, Together::alone, kRestarts);
+  if (node.redundancy > 0) above = add_group(above, "standbys:" + name, Together::alone, node.redundancy);
+  if (recovers && !redeploys) above = add_group(above, "recovery:" + name, Together::alone, kRestarts);
+  const std::size_t group = add_group(above, "node:" + name, together, gives_up ? 0 : kRestarts);
   for (const std::string& each : in_order(ensemble, names)) {
     const jobs::Allocation& allocation = ensemble.allocations.at(each);
-    add_child(group, each, is_left_down(allocation) && !by_standbys ? MadeUp::none : made_up_of(allocation));
+    const bool is_left = is_left_down(allocation) && !gives_up;
+    add_child(
+        group, each,
+        {.made_up = is_left && !recovers ? MadeUp::none : made_up_of(allocation), .fails_group = is_left && recovers});
   }
 }
 
@@ -135,7 +144,8 @@ std::vector<std::string> ExpectedTree::allocations_of(std::size_t group) const {
 }
 
 std::size_t ExpectedTree::counted_at(const std::string& allocation) const {
-  std::size_t group = children_.at(allocation).group;
+  const Child& child = children_.at(allocation);
+  std::size_t group = child.fails_group ? groups_[child.group].above : child.group;
   while (groups_[group].restarts == 0 && groups_[group].above != kNone) group = groups_[group].above;
   return group;
 }
@@ -183,6 +193,8 @@ std::set<std::string> ExpectedTree::started_before(const std::string& allocation
 
 std::size_t ExpectedTree::least_failures(std::size_t group) const {
   std::size_t least = kNone;
+  for (const Member& member : groups_[group].members)
+    if (member.group == kNone && children_.at(member.allocation).fails_group) return 1;
   for (const Member& member : groups_[group].members)
     least = std::min(least, member.group == kNone ? 1 : least_failures(member.group));
   return least == kNone ? kNone : (groups_[group].restarts + 1) * least;

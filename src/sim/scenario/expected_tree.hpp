@@ -7,9 +7,10 @@
 //     member that has failed is in `together`. It gives up when a member fails that it has already started again
 //     `restarts` times within an hour: that is the failure of this group in the group above.
 //  2. The group of all is "". Below it are the written tree, `supervisor`, and a group `node:<name>` for each node with
-//     allocations that this does not name, below `standbys:<name>` where the node has `redundancy`.
+//     allocations that this does not name, below `standbys:<name>` where the node has `redundancy`, and below
+//     `recovery:<name>` where it has failure_recovery: that is above the standbys if it is `redeploy`.
 //  3. What a failure of an allocation leads to is seen from the group that counts it: the first one above that makes up
-//     for failures at all.
+//     for failures at all. That of one that stays down, on a node with failure_recovery, is the failure of its group.
 //
 // Threads: a value. Cost: linear in the ensemble, quadratic in the allocations of a node.
 #pragma once
@@ -45,6 +46,7 @@ class ExpectedTree {
   struct Child {
     std::size_t group = 0;
     MadeUp made_up = MadeUp::all;
+    bool fails_group = false;  ///< its failure is that of the group
   };
 
   ExpectedTree() = default;
@@ -66,7 +68,7 @@ class ExpectedTree {
 
  private:
   std::size_t add_group(std::size_t above, const std::string& id, Together together, std::size_t restarts);
-  void add_child(std::size_t group, const std::string& name, MadeUp made_up);
+  void add_child(std::size_t group, const std::string& name, Child child);
   void add_written(const jobs::Ensemble& ensemble, const jobs::Supervisor& written, std::size_t above,
                    const std::string& id);
   void add_node(const jobs::Ensemble& ensemble, const std::string& name, const jobs::Node& node,

@@ -36,7 +36,8 @@ std::string text_of(MadeUp made_up) {
 void write_spec(const supervision::Spec& spec, const std::string& path, std::vector<std::string>& lines) {
   std::string line = fmt::format("{}: {} {}:", path, text_of(spec.supervisor->strategy), spec.supervisor->intensity);
   for (const supervision::Spec& child : spec.children)
-    line += child.supervisor ? " ()" : fmt::format(" {} {}", child.id, text_of(child.restart));
+    line += child.supervisor ? " ()"
+                             : fmt::format(" {} {}{}", child.id, text_of(child.restart), child.escalates ? " up" : "");
   lines.push_back(std::move(line));
   for (const supervision::Spec& child : spec.children)
     if (child.supervisor) write_spec(child, path.empty() ? child.id : path + "/" + child.id, lines);
@@ -44,10 +45,14 @@ void write_spec(const supervision::Spec& spec, const std::string& path, std::vec
 void write_group(const ExpectedTree& tree, std::size_t number, std::vector<std::string>& lines) {
   const ExpectedTree::Group& group = tree.groups()[number];
   std::string line = fmt::format("{}: {} {}:", group.path, text_of(group.together), group.restarts);
-  for (const ExpectedTree::Member& member : group.members)
-    line += member.group != ExpectedTree::kNone
-                ? " ()"
-                : fmt::format(" {} {}", member.allocation, text_of(tree.children().at(member.allocation).made_up));
+  for (const ExpectedTree::Member& member : group.members) {
+    if (member.group != ExpectedTree::kNone) {
+      line += " ()";
+      continue;
+    }
+    const ExpectedTree::Child& child = tree.children().at(member.allocation);
+    line += fmt::format(" {} {}{}", member.allocation, text_of(child.made_up), child.fails_group ? " up" : "");
+  }
   lines.push_back(std::move(line));
   for (const ExpectedTree::Member& member : group.members)
     if (member.group != ExpectedTree::kNone) write_group(tree, member.group, lines);
@@ -69,9 +74,13 @@ TEST(ExpectedTree, IsWhatTheOrchestratorMakesOfTheSameEnsemble) {
     write_spec(*spec, "", asked);
     write_group(ExpectedTree(ensemble), 0, expected);
     EXPECT_EQ(expected, asked) << "order " << i;
-    for (const std::string& line : asked) seen.insert(line.substr(0, line.find(' ')));
+    for (const std::string& line : asked) {
+      seen.insert(line.substr(0, line.find(' ')));
+      if (line.contains(" up")) seen.insert("up");
+    }
   }
-  for (const char* path : {"supervisor:", "supervisor/[0]:", "node:one:", "standbys:one:", "standbys:one/node:one:"})
+  for (const char* path : {"supervisor:", "supervisor/[0]:", "node:one:", "standbys:one:", "standbys:one/node:one:",
+                           "recovery:one/node:one:", "recovery:one/standbys:one:", "standbys:one/recovery:one:", "up"})
     EXPECT_TRUE(seen.contains(path)) << path;
 }
 
@@ -116,6 +125,28 @@ TEST(ExpectedTree, StandbysMakeUpForWhatStaysDown) {
   EXPECT_EQ(tree.counted_at("a"), 1u);
   EXPECT_EQ(tree.restarted_with("a"), (Names{"a", "b"}));
   EXPECT_EQ(tree.least_failures(1), 3u);
+}
+
+TEST(ExpectedTree, ANodeMakesUpForWhatStaysDown) {
+  jobs::Ensemble ensemble = services({"a", "b"});
+  ensemble.nodes.at("node").failure_recovery = jobs::NodeRecovery::restart;
+  const ExpectedTree alone(ensemble);
+  ASSERT_EQ(alone.groups().size(), 3u);
+  EXPECT_EQ(alone.groups()[1].path, "recovery:node");
+  EXPECT_EQ(alone.counted_at("a"), 1u);
+  EXPECT_EQ(alone.restarted_with("a"), (Names{"a", "b"}));
+  EXPECT_EQ(alone.least_failures(1), 11u);
+  ensemble.allocations.at("a").failure_recovery = jobs::AllocationRecovery::one_for_one;
+  const ExpectedTree beside(ensemble);
+  EXPECT_EQ(beside.counted_at("a"), 2u);
+  EXPECT_EQ(beside.restarted_with("a"), Names{"a"});
+  EXPECT_EQ(beside.counted_at("b"), 1u);
+  EXPECT_EQ(beside.restarted_with("b"), (Names{"a", "b"}));
+  EXPECT_EQ(beside.children().at("b").made_up, MadeUp::all);
+  EXPECT_EQ(beside.least_failures(1), 11u);
+  ensemble.nodes.at("node").failure_recovery = jobs::NodeRecovery::redeploy;
+  ensemble.nodes.at("node").redundancy = 1;
+  EXPECT_EQ(ExpectedTree(ensemble).groups()[2].path, "recovery:node/standbys:node");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace {
 constexpr Duration kMoment = 5s;           // in which a deployment is placed: half of the cancels come as soon
 constexpr Duration kShortestHealth = 10s;  // of a run
 constexpr double kCrashes = 0.5;           // share of the runs of services that fail now and then; half of it of tasks
+constexpr double kRecoveries = 0.4;        // share of the supervised deployments without a tree that restart nodes
 constexpr double kReaders = 0.3;           // share of the deployments of which the output is read while they run
 
 double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -177,6 +178,7 @@ void Planner::add_supervision(Order& order, bool service, std::size_t number) {
     if (!service) order.outputs[name] = std::move(output);
   }
   supervise(ensemble, service && chance(supervisors_, 0.5));
+  if (ensemble.supervisor == jobs::Supervisor{} && chance(recoveries_, kRecoveries)) add_recovery(ensemble);
   add_failures(ensemble, service);
 }
 
@@ -213,6 +215,17 @@ void Planner::supervise(jobs::Ensemble& ensemble, bool standbys) {
   }
   if (standbys) ensemble.nodes.at("one").redundancy = 1;
   if (chance(supervisors_, 0.3)) ensemble.escalation_strategy = jobs::EscalationStrategy::redeploy;
+}
+
+/// Of one node or both, alone or beside what their allocations recover themselves.
+void Planner::add_recovery(jobs::Ensemble& ensemble) {
+  if (chance(recoveries_, 0.5))
+    for (auto& [name, allocation] : ensemble.allocations)
+      allocation.failure_recovery = jobs::AllocationRecovery::stay_down;
+  const bool both = chance(recoveries_, 0.5);
+  for (auto& [name, node] : ensemble.nodes)
+    if (both || name == "one")
+      node.failure_recovery = chance(recoveries_, 0.5) ? jobs::NodeRecovery::restart : jobs::NodeRecovery::redeploy;
 }
 
 /// Some services end with success, which is a failure of them, too.

@@ -61,15 +61,16 @@ inline constexpr std::string_view kResultPath = "out";
 class Planner {
  public:
   /// `random` is the one of the simulation. What Scenario has beside tasks, services and dependencies is drawn from
-  /// another, checks from a third, who reads output early from a fourth, and supervision from a fifth, so that they
-  /// change nothing else.
+  /// another, checks from a third, who reads output early from a fourth, supervision from a fifth, and the recovery
+  /// of nodes from a sixth, so that they change nothing else.
   Planner(const Scenario& scenario, Random& random)
       : scenario_(scenario),
         random_(random),
         extras_(scenario.seed ^ 0xf11e),
         checks_(scenario.seed ^ 0xc4ec),
         readers_(scenario.seed ^ 0x4ead),
-        supervisors_(scenario.seed ^ 0x5bef) {}
+        supervisors_(scenario.seed ^ 0x5bef),
+        recoveries_(scenario.seed ^ 0x4ec0) {}
 
   [[nodiscard]] std::shared_ptr<Order> plan(std::size_t number, SteadyTime at);
 
@@ -80,6 +81,7 @@ class Planner {
   void add_checks(Order& order);
   void add_supervision(Order& order, bool service, std::size_t number);
   void supervise(jobs::Ensemble& ensemble, bool standbys);
+  void add_recovery(jobs::Ensemble& ensemble);
   void add_failures(jobs::Ensemble& ensemble, bool service);
   [[nodiscard]] jobs::SupervisorStrategy strategy();
   void add_change(Order& order, bool service, std::size_t number);
@@ -94,6 +96,7 @@ class Planner {
   SeededRandom checks_;
   SeededRandom readers_;
   SeededRandom supervisors_;
+  SeededRandom recoveries_;
 };
 
 /// Uniform in [least, most).

@@ -1,6 +1,7 @@
 // What users ask for, and what the work of it does with files.
 #include "sim/scenario/orders.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -143,10 +144,13 @@ TEST(Orders, AreSupervisedInEachWayThereIs) {
         if (entry.as_string().starts_with("FAKE_CRASH=")) ways.insert("crashes");
     }
     if (ensemble.nodes.at("one").redundancy > 0) ways.insert("standbys");
+    for (const auto& [name, node] : ensemble.nodes)
+      ways.insert(fmt::format("node {} {}", name, to_string(node.failure_recovery)));
     if (ensemble.escalation_strategy == jobs::EscalationStrategy::redeploy) ways.insert("escalates");
   }
   for (const char* way : {"nested", "standbys", "escalates", "crashes", "stay_down", "one_for_one", "one_for_all",
-                          "rest_for_one", "OneForOne", "AllForOne", "RestForOne"})
+                          "rest_for_one", "OneForOne", "AllForOne", "RestForOne", "node one restart",
+                          "node one redeploy", "node two restart", "node two redeploy"})
     EXPECT_TRUE(ways.contains(way)) << way;
 }
 

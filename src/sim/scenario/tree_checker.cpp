@@ -73,7 +73,13 @@ bool TreeChecker::has_check(const std::string& allocation) const {
   return ensemble_.allocations.at(allocation).healthcheck.present();
 }
 
-bool TreeChecker::is_affected(const std::string& allocation, SteadyTime since) const {
+/// Whether it may have been stopped since, and started again: by a failure, or with a supervisor that was started anew.
+bool TreeChecker::is_affected(const Record& record, const std::string& allocation, SteadyTime since) const {
+  const std::vector<ExpectedTree::Group>& groups = expected_.groups();
+  for (std::size_t g = expected_.children().at(allocation).group; g != ExpectedTree::kNone; g = groups[g].above)
+    if (const State* above = group_state(record, groups[g]);
+        above != nullptr && above->starts > 1 && groups[g].restarts > 0)
+      return true;
   return std::ranges::any_of(failures_, [&](const Failure& failure) {
     return failure.at >= since && expected_.restarted_with(failure.allocation).contains(allocation);
   });
@@ -453,7 +459,7 @@ std::string TreeChecker::expected_phase(const Record& record, const std::string&
   const Run& last = *histories_.at(allocation).last;
   const MadeUp made_up = expected_.children().at(allocation).made_up;
   if (!last.ended) return "running";
-  const bool affected = is_affected(allocation, last.begun);
+  const bool affected = is_affected(record, allocation, last.begun);
   if (made_up == MadeUp::none) {  // with its supervisor it starts anew
     const State* above = group_state(record, expected_.groups()[expected_.children().at(allocation).group]);
     return affected || above == nullptr || above->starts > 1 ? "" : "gone";
@@ -488,7 +494,8 @@ void TreeChecker::check_phase(const Record& record, const std::string& allocatio
     wrong(kPhases, allocation,
           fmt::format("{} {}; the tree has it {}, and should have it {}", allocation, fate, phase, expected));
   const bool has_moved = history.moved && *history.moved >= last.begun;
-  if (last.ended && last.stopped && !has_check(allocation) && !has_moved && !is_affected(allocation, last.begun))
+  if (last.ended && last.stopped && !has_check(allocation) && !has_moved &&
+      !is_affected(record, allocation, last.begun))
     wrong(kPhases, allocation,
           fmt::format("{} {}, and nothing that it is restarted with has failed", allocation, fate));
 }

@@ -153,7 +153,7 @@ class TreeChecker {
   [[nodiscard]] static const Entry* entry_of(const Record& record, const std::string& allocation);
   [[nodiscard]] static const State* state_of(const Record& record, const std::string& allocation);
   [[nodiscard]] static const State* group_state(const Record& record, const ExpectedTree::Group& group);
-  [[nodiscard]] bool is_affected(const std::string& allocation, SteadyTime since) const;
+  [[nodiscard]] bool is_affected(const Record& record, const std::string& allocation, SteadyTime since) const;
   [[nodiscard]] bool has_check(const std::string& allocation) const;
   [[nodiscard]] std::string failures_text(const std::set<std::string>& of) const;
   [[nodiscard]] Duration lease() const;

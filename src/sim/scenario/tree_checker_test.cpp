@@ -290,6 +290,33 @@ TEST_F(TreeCheckerTest, AMoveWithoutALossIsNoFailure) {
   EXPECT_TRUE(says(pass(61s), "node:node has counted 3 restarts, and its allocations have failed 0 times: none"));
 }
 
+TEST_F(TreeCheckerTest, ANodeThatFailsIsRestartedAsAWhole) {
+  make(AllocationRecovery::stay_down);
+  ensemble.nodes.at("node").failure_recovery = jobs::NodeRecovery::restart;
+  begin();
+  check();
+  EXPECT_EQ(pass(1s), Lines{});
+  fail_run("b");
+  for (const char* name : {"c", "a"}) {
+    ends(name, 143, true);
+    record.manifest.allocations.at(name).status = protocol::AllocationStatus::stopped;
+    record.manifest.allocations.at(name).collected = true;
+    orchestrator::supervise(record, "boot", now);
+  }
+  EXPECT_EQ(check(), Lines{});
+  now += 11s;
+  orchestrator::supervise(record, "boot", now);
+  for (const char* name : {"a", "b", "c"}) {
+    run(name);
+    orchestrator::supervise(record, "boot", now);
+  }
+  EXPECT_EQ(check(), Lines{});
+  EXPECT_EQ(pass(61s), Lines{});
+  EXPECT_EQ(checker->failures(), 1u);
+  record.tree->supervisors.at("recovery:node").restarts_ns.clear();
+  EXPECT_TRUE(says(check(), "recovery:node has counted 0 restarts, and its allocations have failed 1 times: b at"));
+}
+
 TEST_F(TreeCheckerTest, FindsTheRestartOfWhatStaysDown) {
   make(AllocationRecovery::stay_down);
   ensemble.allocations.at("a").failure_recovery = AllocationRecovery::one_for_one;
