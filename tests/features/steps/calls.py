@@ -5,11 +5,13 @@ import json
 import pathlib
 import threading
 
-from behave import then
+from behave import then, when
 
+import feature_work
 from feature_world import in_parallel
 from nunet_cluster import wait_for
-from work import ANSWERED, ASKED, work_of
+from scenario_work import work_of
+from work_scripts import ANSWERED, ASKED, TALKS, python
 
 NUMBERS = itertools.count(1)
 
@@ -124,3 +126,16 @@ def has_add(context, name, other):
     assert answer.get("payload") == number + 3000, answer
     line = f"added {number} 3000 for {caller.did}"
     wait_for(lambda: line in caller.ensemble.output(other).splitlines(), f"{other} has {line}")
+
+
+@when('{name:w} deploys "{caller}" at {provider:w}, which calls "{behaviour}" of the node of {other:w}')
+def deploys_caller(context, name, caller, provider, behaviour, other):
+    """It prints `yes`, or why not."""
+    machines = context.cluster.machines
+    script = TALKS + f"""
+answer = ask(op="invoke", to="{machines[other].did("dms")}", behaviour="{behaviour}", timeout=20000)
+print("yes" if answer["ok"] else answer["error"], flush=True)
+"""
+    ensemble = feature_work.Ensemble(context.cluster).add(caller, python(script), peer=machines[provider], memory=256)
+    context.ensembles = {**getattr(context, "ensembles", {}), caller: ensemble}
+    ensemble.deploy(machines[name])

@@ -10,8 +10,8 @@ from behave import given, step, then, when
 import feature_work
 import oci_layout
 from feature_world import amounts, free, identities, in_parallel
+from leftovers import nothing_is_left_on_both_sides
 from nunet_cluster import wait_for
-from work import nothing_is_left_on_both_sides
 
 ENSEMBLE = """\
 version: V1

@@ -8,7 +8,7 @@ import subprocess
 from behave import given, then, when
 
 from nunet_cluster import NUNET, wait_for
-from work import named, work_of
+from scenario_work import named, work_of
 
 ENOUGH = 1 << 20  # bytes of a file that are there when it is on its way
 

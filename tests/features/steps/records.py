@@ -7,7 +7,7 @@ from behave import then, when
 import feature_work
 import stored_records
 from nunet_cluster import wait_for
-from work import named, work_of
+from scenario_work import named, work_of
 
 
 def advance(context, machine, name, state):
