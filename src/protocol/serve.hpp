@@ -6,7 +6,8 @@
 // The payload is parsed before the method is called, and its reply is sent back. A payload that cannot be read is
 // answered with the reply's `error`, which names the field; a message without payload is read as a default Request. A
 // message that expects no reply gets none. A Request that has `kAlsoKnown` refuses members that are set and that
-// nothing reads (encoding/unknown.hpp), but for those of that list: they ask for what is done anyway.
+// nothing reads (encoding/unknown.hpp), but for those of that list: they ask for what is done anyway. A class with a
+// public `before_reply(reply, envelope)` sees each of its replies before it is sent, and may change it.
 #pragma once
 
 #include "actor/actor.hpp"
@@ -60,6 +61,7 @@ Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request
     co_return;
   }
   if (envelope.options.reply_to.empty()) co_return;
+  if constexpr (requires { self.before_reply(reply, envelope); }) self.before_reply(reply, envelope);
   if (Result<void> sent = co_await actor.reply(envelope, reply); !sent)
     log::debug("protocol", "replying to {}: {}", envelope.behaviour, sent.error().to_string());
 }

@@ -63,6 +63,7 @@
 #include "provider/disk_use.hpp"
 #include "provider/health.hpp"
 #include "provider/local_names.hpp"
+#include "provider/own_folder.hpp"
 #include "provider/record.hpp"
 #include "provider/work_socket.hpp"
 #include "runtime/nursery.hpp"
@@ -104,8 +105,9 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::string boot_id;
     std::filesystem::path folder;  ///< of this allocation
     network::Network& network;
-    Mutex& counting;                          ///< held while the disk of an allocation is counted: one at a time
-    Mutex& counting_many;                     ///< the same, of one with many entries
+    Mutex& counting;       ///< held while the disk of an allocation is counted: one at a time
+    Mutex& counting_many;  ///< the same, of one with many entries
+    const OwnFolder& own_folder;
     Net* net = nullptr;                       ///< null: its work gets no socket
     std::filesystem::path actor_folder = {};  ///< of that socket
   };
@@ -161,6 +163,12 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationReport> report();
   /// See (12).
   [[nodiscard]] std::optional<protocol::StartProgress> progress() const;
+
+  /// See OwnFolder.
+  template <class Reply>
+  void before_reply(Reply& reply, const actor::Envelope& request) const {
+    parts_.own_folder.leave_out(reply, request.from.did);
+  }
 
   Task<void> end_lease();
   /// Success when the run has ended, and its end and that no other follows are stored.

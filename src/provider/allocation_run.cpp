@@ -374,6 +374,7 @@ Task<protocol::TaskTermination> Allocation::notice() const {
   ended.error.exit_code = end.exit_code;
   ended.error.killed = end.killed;
   ended.reason = end.reason;
+  parts_.own_folder.leave_out(ended, record_.orchestrator.did);
   ended.incarnation = record_.incarnation;
   ended.out_size = end.out_size;
   ended.err_size = end.err_size;

@@ -29,6 +29,7 @@ std::size_t kept_bytes(const protocol::AllocationConfig& config, const actor::Ha
 
 Allocations::Allocations(Parts parts)
     : parts_(parts),
+      own_folder_(parts.services.work_dir, parts.root.handle().did),
       store_(parts.services.store),
       leases_(parts.services.lane, parts.services.store, parts.services.boot_id, parts.services.leases,
               [this](const std::string& name) { lease_over(name); }),
@@ -213,6 +214,7 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
                           parts_.services.network,
                           counting_,
                           counting_many_,
+                          own_folder_,
                           parts_.services.net,
                           parts_.services.work_dir / kActorFolders / actor_folder_name(record.name)};
   leases_.add(record.name, key.owner, std::move(lease));

@@ -39,6 +39,7 @@
 #include "protocol/actor_tree.hpp"
 #include "provider/allocation.hpp"
 #include "provider/grants.hpp"
+#include "provider/own_folder.hpp"
 #include "provider/reservations.hpp"
 #include "provider/results.hpp"
 #include "provider/services.hpp"
@@ -98,6 +99,11 @@ class Allocations {
   /// An orchestrator has sent an accepted request, or its host has answered.
   Task<void> heard_from(did::Did owner);
   Task<void> close();
+  /// What others than the owner of this machine are told is without its folder, see OwnFolder.
+  template <class Reply>
+  void before_reply(Reply& reply, const actor::Envelope& request) const {
+    if (!is_for_owner(request)) own_folder_.leave_out(reply, request.from.did);
+  }
 
   /// What the allocations of an ensemble need together, and what of that is reserved, by its nodes: a restart reserves
   /// it anew first.
@@ -147,6 +153,8 @@ class Allocations {
   Task<protocol::AllocationLogsResponse> logs_of(AllocationPtr held, protocol::AllocationLogsRequest request);
   [[nodiscard]] protocol::AllocationInfo info_of(const AllocationKey& key, const Allocation& allocation) const;
   [[nodiscard]] Result<void> check_owner(const actor::Envelope& envelope) const;
+  /// Of a behaviour that refuses everybody else.
+  [[nodiscard]] static bool is_for_owner(const actor::Envelope& envelope);
   /// The allocation with this local name, or the only one whose name begins so.
   [[nodiscard]] Result<AllocationPtr> find_named(const std::string& name) const;
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
@@ -170,6 +178,7 @@ class Allocations {
   Task<void> empty_quarantine_with(std::vector<executor::Executor*> engines);
 
   Parts parts_;
+  OwnFolder own_folder_;
   AllocationStore store_;
   Leases leases_;
   std::map<AllocationKey, AllocationPtr> allocations_;

@@ -101,6 +101,10 @@ Result<void> Allocations::check_owner(const actor::Envelope& envelope) const {
       "dms --root`)");
 }
 
+bool Allocations::is_for_owner(const actor::Envelope& envelope) {
+  return envelope.behaviour == protocol::kAllocationsLogs.path || envelope.behaviour == protocol::kAllocationsStop.path;
+}
+
 Result<Allocations::AllocationPtr> Allocations::find_named(const std::string& name) const {
   if (name.empty()) return fail(Errc::invalid_argument, "ID: expected the name of an allocation, found nothing");
   std::vector<std::string> found;

@@ -35,6 +35,11 @@ class Provider {
   /// A sign of life of an orchestrator that no behaviour of the provider has received: see leases.hpp (2).
   Task<void> heard_from(did::Did owner) { return allocations_.heard_from(std::move(owner)); }
   [[nodiscard]] std::size_t bids() const { return bids_.size(); }
+  /// Of what is served here, see OwnFolder.
+  template <class Reply>
+  void before_reply(Reply& reply, const actor::Envelope& request) const {
+    allocations_.before_reply(reply, request);
+  }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
 
  private:
