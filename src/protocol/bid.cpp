@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <set>
 
 #include "crypto/peer_id.hpp"
 #include "encoding/multibase.hpp"
@@ -116,6 +117,17 @@ struct Body {
   }
 };
 
+Result<void> check_also(const std::optional<std::vector<OtherNode>>& also, const std::string& node) {
+  if (!also) return {};
+  if (also->size() > kMaxAlso)
+    return fail(Errc::invalid_argument, "Offer.also: at most {} are expected, found {}", kMaxAlso, also->size());
+  std::set<std::string_view> nodes{node};
+  for (const OtherNode& other : *also)
+    if (!nodes.insert(other.node_id).second)
+      return fail(Errc::invalid_argument, "Offer.also: a node is named twice: {}", other.node_id.substr(0, 64));
+  return {};
+}
+
 std::vector<std::string> addresses_in(const json::Value* value) {
   std::vector<std::string> addresses;
   const auto add = [&](const json::Value& one) {
@@ -162,10 +174,41 @@ Result<void> Bid::verify() const {
   if (!key->verify(as_bytes(signed_text()), signature))
     return fail(Errc::permission_denied, "the bid is not signed by its peer {}", peer);
   if (!offer) return {};
-  if (offer_signature.empty() && offer->price == 0 && !offer->load) return {};
+  if (offer_signature.empty() && offer->price == 0 && !offer->load && !offer->also) return {};
   if (!key->verify(as_bytes(signed_offer_text()), offer_signature))
     return fail(Errc::permission_denied, "the offer of the bid is not signed by its peer {}", peer);
   return {};
+}
+
+std::vector<Bid> Bid::by_node() const {
+  Bid first;
+  first.ensemble_id = ensemble_id;
+  first.node_id = node_id;
+  first.peer = peer;
+  first.location = location;
+  first.handle = handle;
+  std::vector<Bid> all{first};
+  if (!offer) return all;
+  Offer& terms = all.front().offer.emplace();
+  terms.free = offer->free;
+  terms.max_lease_ns = offer->max_lease_ns;
+  terms.results_limit = offer->results_limit;
+  terms.price = offer->price;
+  terms.load = offer->load;
+  terms.unenforced = offer->unenforced;
+  if (!offer->also) return all;
+  for (const OtherNode& other : *offer->also) {
+    Bid& made = all.emplace_back(first);
+    made.node_id = other.node_id;
+    Offer& of_other = made.offer.emplace();
+    of_other.free = other.free ? *other.free : offer->free;
+    of_other.max_lease_ns = offer->max_lease_ns;
+    of_other.results_limit = other.results_limit;
+    of_other.price = other.price;
+    of_other.load = other.load ? other.load : offer->load;
+    of_other.unenforced = other.unenforced;
+  }
+  return all;
 }
 
 void Bid::to_json(json::Writer& w) const {
@@ -204,6 +247,7 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
     Result<Offer> read = json::from_value<Offer>(*offer);
     if (!read) return std::unexpected(json::at_member("Offer", read.error()));
+    TRY_VOID(check_also(read->also, bid.node_id));
     bid.offer = *std::move(read);
     bid.received_offer_ = json::write(*offer);
     if (const json::Value* by = json::find_member(*outer, "OfferSignature"); by != nullptr && !by->is_null()) {

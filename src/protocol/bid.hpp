@@ -3,7 +3,9 @@
 // Model
 //  1. One EnsembleBidRequest carries one NodeRequest for each node of the ensemble that has no machine yet.
 //  2. A provider answers with at most one Bid for each request message. Its signature, by the key of the peer id in it,
-//     covers "dms-bid-" and the Go JSON of V1 with Signature null.
+//     covers "dms-bid-" and the Go JSON of V1 with Signature null. V1 names one node. `also` of the Offer names the
+//     others of the request that the machine would serve instead, kMaxAlso at most; of these nodes it serves one. A bid
+//     with more of them, or with one twice, is not read. Without `also`, the machine may be able to serve others too.
 //  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
 //     and their signatures cover them.
 //  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have
@@ -111,6 +113,24 @@ NAMED_ENUM(Feature, {Feature::lease, "lease"}, {Feature::health, "health"}, {Fea
 /// Beyond it a price counts as this: sums of many stay exact.
 inline constexpr std::uint64_t kMaxPrice = 1'000'000'000'000'000;
 
+/// Another node of the request than that of V1, see (2). What the Offer states beside this holds for it as well.
+struct OtherNode {
+  std::string node_id;
+  std::uint64_t price = 0;
+  std::uint64_t results_limit = 0;
+  std::optional<capability::Resources> free;  ///< where it is not that of the Offer
+  std::optional<std::uint32_t> load;          ///< as above
+  std::map<std::string, std::string> unenforced;
+  static constexpr auto json_fields() {
+    using N = OtherNode;
+    return std::tuple(json::field("node_id", &N::node_id), json::field("price", &N::price, json::omit_empty),
+                      json::field("results_limit", &N::results_limit, json::omit_empty),
+                      json::field("free", &N::free, json::omit_empty), json::field("load", &N::load, json::omit_empty),
+                      json::field("unenforced_limits", &N::unenforced, json::omit_empty));
+  }
+};
+inline constexpr std::size_t kMaxAlso = 31;
+
 struct Offer {
   capability::Resources free;
   std::vector<std::string> features;  ///< names of Feature; unknown ones are ignored
@@ -119,13 +139,15 @@ struct Offer {
   std::uint64_t price = 0;                        ///< of the node, millionths an hour; without a price it is free
   std::optional<std::uint32_t> load;              ///< thousandths of what the machine offers that are in use
   std::map<std::string, std::string> unenforced;  ///< by executor of the node, which limits it does not hold there
+  std::optional<std::vector<OtherNode>> also;     ///< see (2)
   static constexpr auto json_fields() {
     return std::tuple(json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
                       json::field("max_lease", &Offer::max_lease_ns, json::omit_empty),
                       json::field("results_limit", &Offer::results_limit, json::omit_empty),
                       json::field("price", &Offer::price, json::omit_empty),
                       json::field("load", &Offer::load, json::omit_empty),
-                      json::field("unenforced_limits", &Offer::unenforced, json::omit_empty));
+                      json::field("unenforced_limits", &Offer::unenforced, json::omit_empty),
+                      json::field("also", &Offer::also, json::omit_empty));
   }
 };
 
@@ -147,6 +169,8 @@ class Bid {
   Result<void> sign(const crypto::PrivateKey& key);
   /// Errc::permission_denied if a signature is not the peer's.
   Result<void> verify() const;
+  /// A bid for each of its nodes with the terms of that, the node of V1 first: not signed, without `also` and features.
+  [[nodiscard]] std::vector<Bid> by_node() const;
 
   void to_json(json::Writer& writer) const;
   static Result<Bid> from_json(const json::Value& value);

@@ -10,6 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = json::decode<protocol::Bid>(json::encode(*bid));
     if (!again || again->ensemble_id != bid->ensemble_id || again->peer != bid->peer) std::abort();
     (void)bid->verify();
+    if (bid->by_node().size() > protocol::kMaxAlso + 1) std::abort();
   }
   if (const auto request = json::decode<protocol::EnsembleBidRequest>(text)) {
     const auto again = json::decode<protocol::EnsembleBidRequest>(json::encode(*request));

@@ -96,6 +96,81 @@ TEST_F(BidTest, TheOfferIsSignedForItsBid) {
   EXPECT_TRUE(json::from_value<Bid>(wire)->verify()) << "members of newer versions are covered";
 }
 
+TEST_F(BidTest, TheOtherNodesOfABidHaveTermsOfTheirOwnAndAreSigned) {
+  bid.offer = Offer{machine(4, 8)};
+  bid.offer->features = {"lease"};
+  bid.offer->max_lease_ns = 7;
+  bid.offer->price = 1;
+  bid.offer->load = 500;
+  std::vector<OtherNode>& also = bid.offer->also.emplace();
+  also.resize(2);
+  also[0].node_id = "n2";
+  also[0].price = 2;
+  also[0].results_limit = 100;
+  also[0].unenforced = {{"sandbox", "disk is not limited"}};
+  also[1].node_id = "n3";
+  also[1].free = machine(2, 4);
+  also[1].load = 750;
+  ASSERT_TRUE(bid.sign(key));
+  const std::string text = json::encode(bid);
+  const Bid back = json::decode<Bid>(text).value();
+  EXPECT_TRUE(back.verify());
+
+  const std::vector<Bid> made = back.by_node();
+  ASSERT_EQ(made.size(), 3u);
+  EXPECT_EQ(made[0].node_id, "n1");
+  EXPECT_EQ(made[0].offer->price, 1u);
+  EXPECT_EQ(made[0].offer->load, 500u);
+  EXPECT_EQ(made[1].node_id, "n2");
+  EXPECT_EQ(made[1].offer->price, 2u);
+  EXPECT_EQ(made[1].offer->results_limit, 100u);
+  EXPECT_EQ(made[1].offer->unenforced, also[0].unenforced);
+  EXPECT_EQ(made[1].offer->free, machine(4, 8)) << "that of the offer";
+  EXPECT_EQ(made[1].offer->load, 500u);
+  EXPECT_EQ(made[2].node_id, "n3");
+  EXPECT_EQ(made[2].offer->price, 0u);
+  EXPECT_EQ(made[2].offer->free, machine(2, 4));
+  EXPECT_EQ(made[2].offer->load, 750u);
+  for (const Bid& one : made) {
+    EXPECT_EQ(one.ensemble_id, "e<1>");
+    EXPECT_EQ(one.peer, bid.peer);
+    EXPECT_EQ(one.location, bid.location);
+    EXPECT_EQ(one.offer->max_lease_ns, 7);
+    EXPECT_FALSE(one.offer->also);
+  }
+
+  json::Value wire = json::parse(text).value();
+  wire.at("Offer").at("also").as_array()[0].as_object()["price"] = 1;
+  EXPECT_FALSE(json::from_value<Bid>(wire)->verify()) << "changed after it was signed";
+  bid.offer = Offer{machine(4, 8)};
+  bid.offer->also.emplace();
+  ASSERT_TRUE(bid.sign(key));
+  wire = json::to_value(bid);
+  EXPECT_TRUE(json::from_value<Bid>(wire)->offer->also) << "that there is no other node is stated";
+  wire.as_object().erase("OfferSignature");
+  EXPECT_FALSE(json::from_value<Bid>(wire)->verify()) << "older versions do not state it";
+}
+
+TEST_F(BidTest, OtherNodesThatAreTooManyOrNamedTwiceAreRefused) {
+  const auto error = [this](std::vector<std::string> nodes) {
+    bid.offer = Offer{machine(4, 8)};
+    std::vector<OtherNode>& also = bid.offer->also.emplace();
+    for (std::string& node : nodes) also.emplace_back().node_id = std::move(node);
+    EXPECT_TRUE(bid.sign(key));
+    const Result<Bid> read = json::decode<Bid>(json::encode(bid));
+    return read ? std::string() : read.error().to_string();
+  };
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i < kMaxAlso; ++i) many.push_back("o" + std::to_string(i));
+  EXPECT_EQ(error(many), "");
+  many.emplace_back("more");
+  EXPECT_NE(error(many).find("Offer.also: at most 31 are expected, found 32"), std::string::npos) << error(many);
+  many.resize(5000, "x");
+  EXPECT_NE(error(many).find("found 5000"), std::string::npos);
+  EXPECT_NE(error({"n2", "n2"}).find("Offer.also: a node is named twice: n2"), std::string::npos);
+  EXPECT_NE(error({"n2", "n1"}).find("Offer.also: a node is named twice: n1"), std::string::npos) << "that of V1";
+}
+
 TEST_F(BidTest, ABidForAnotherPeerIsRefused) {
   const auto other = crypto::PrivateKey::generate(random);
   bid.peer = crypto::PeerId::from(other.public_key()).to_string();
