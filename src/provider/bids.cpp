@@ -58,7 +58,59 @@ std::uint32_t load_of(const capability::Resources& share, const capability::Reso
                    used(share.disk.size.bytes, free.disk.size.bytes)});
 }
 
+/// What differs by node.
+protocol::OtherNode terms_of(const protocol::NodeRequest& node, const Offering& offering) {
+  protocol::OtherNode terms;
+  terms.node_id = node.node_id;
+  terms.price = offering.prices.of(node.resources);
+  terms.results_limit = std::min(node.results_limit, offering.max_results);
+  terms.free = offering.free_for(node.node_id).value_or(offering.free);
+  terms.load = load_of(offering.share, *terms.free);
+  for (const std::string& executor : node.executors)
+    if (const auto found = offering.unenforced.find(executor); found != offering.unenforced.end())
+      terms.unenforced.insert(*found);
+  return terms;
+}
+
+/// `nodes` are not empty.
+protocol::Offer offer_for(const std::vector<const protocol::NodeRequest*>& nodes, const Offering& offering) {
+  protocol::Offer offer;
+  const protocol::OtherNode first = terms_of(*nodes.front(), offering);
+  offer.free = *first.free;
+  for (const protocol::Feature feature : offering.features) offer.features.emplace_back(to_string(feature));
+  offer.max_lease_ns = offering.max_lease.count();
+  offer.results_limit = first.results_limit;
+  offer.price = first.price;
+  offer.load = first.load;
+  offer.unenforced = first.unenforced;
+  std::vector<protocol::OtherNode>& also = offer.also.emplace();
+  for (std::size_t i = 1; i < nodes.size(); ++i) {
+    protocol::OtherNode& other = also.emplace_back(terms_of(*nodes[i], offering));
+    if (other.free == first.free) {
+      other.free.reset();
+      other.load.reset();
+    }
+  }
+  return offer;
+}
+
+std::string others_text(const protocol::Bid& bid) {
+  constexpr std::size_t kMaxShown = 8;
+  std::string text;
+  if (!bid.offer || !bid.offer->also) return text;
+  const std::vector<protocol::OtherNode>& also = *bid.offer->also;
+  for (std::size_t i = 0; i < std::min(also.size(), kMaxShown); ++i)
+    text += fmt::format("{}{}", i == 0 ? ", or instead for " : ", ", also[i].node_id);
+  if (also.size() > kMaxShown) text += fmt::format(" and {} more", also.size() - kMaxShown);
+  return text;
+}
+
 }  // namespace
+
+const capability::Resources& Bids::Open::of(const std::string& node) const {
+  const auto found = std::ranges::find(nodes, node, [](const auto& one) -> const std::string& { return one.first; });
+  return found == nodes.end() ? nodes.front().second : found->second;
+}
 
 Result<capability::Resources> Offering::free_for(const std::string& node) const {
   capability::Resources all = free;
@@ -69,8 +121,8 @@ Result<capability::Resources> Offering::free_for(const std::string& node) const 
   return all;
 }
 
-std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::EnsembleBidRequest& request,
-                                                           const Offering& offering, Random& random) {
+std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
+    const protocol::EnsembleBidRequest& request, const Offering& offering, Random& random) {
   if (request.request.empty()) return no_bid(BidRefusal::malformed, "request: at least one node is expected");
   if (request.request.size() > kMaxNodeRequests)
     return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are considered", request.request.size(),
@@ -89,13 +141,25 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
   std::shuffle(nodes.begin(), nodes.end(), random);
 
   NoBid refused{BidRefusal::malformed, {}};
+  std::vector<const protocol::NodeRequest*> chosen;
+  std::set<std::string_view> names;
+  std::size_t size = 0;
   for (const protocol::NodeRequest* node : nodes) {
+    if (chosen.size() > protocol::kMaxAlso) break;
     const std::expected<void, NoBid> fits = can_serve(*node, offering);
-    if (fits) return *node;
+    if (fits) {
+      const std::size_t more = json::encode(node->resources).size();
+      if (names.contains(node->node_id) || size + more > kMaxResources) continue;
+      size += more;
+      names.insert(node->node_id);
+      chosen.push_back(node);
+      continue;
+    }
     if (refused.text.empty()) refused.reason = fits.error().reason;
     refused.text +=
         fmt::format("{}{}: {}", refused.text.empty() ? "" : "; ", node->node_id.substr(0, kMaxId), fits.error().text);
   }
+  if (!chosen.empty()) return chosen;
   if (refused.text.empty()) refused.text = "no node request of a known version";
   return std::unexpected(std::move(refused));
 }
@@ -115,8 +179,8 @@ Task<void> Bids::on_request(actor::Envelope envelope) {
       log::debug("provider", "telling why there is no bid for {}: {}", request->id, sent.error().to_string());
     co_return;
   }
-  log::info("provider", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
-            bid->node_id, bid->ensemble_id);
+  log::info("provider", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}{}",
+            bid->node_id, bid->ensemble_id, others_text(*bid));
   if (Result<void> sent = co_await root_.reply(envelope, *bid); !sent)
     log::info("provider", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
 }
@@ -136,32 +200,24 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   if (auto admitted = admit(request, requester); !admitted) return refuse(std::move(admitted.error()));
   const Result<Offering> offering = describe_({requester, request.id});
   if (!offering) return refuse({BidRefusal::internal, offering.error().to_string()});
-  auto node = choose_request(request, *offering, root_.lane().random());
-  if (!node) return refuse(std::move(node.error()));
+  auto nodes = choose_requests(request, *offering, root_.lane().random());
+  if (!nodes) return refuse(std::move(nodes.error()));
 
   protocol::Bid bid;
   bid.ensemble_id = request.id;
-  bid.node_id = node->node_id;
+  bid.node_id = nodes->front()->node_id;
   bid.peer = offering->self.to_string();
   bid.location = offering->location;
   bid.handle = root_.handle();
-  const Result<capability::Resources> free = offering->free_for(node->node_id);
-  bid.offer = protocol::Offer{free.value_or(offering->free),
-                              {},
-                              offering->max_lease.count(),
-                              std::min(node->results_limit, offering->max_results)};
-  bid.offer->price = offering->prices.of(node->resources);
-  bid.offer->load = load_of(offering->share, bid.offer->free);
-  for (const std::string& executor : node->executors)
-    if (const auto found = offering->unenforced.find(executor); found != offering->unenforced.end())
-      bid.offer->unenforced.insert(*found);
-  for (const protocol::Feature feature : offering->features) bid.offer->features.emplace_back(to_string(feature));
+  bid.offer = offer_for(*nodes, *offering);
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});
 
   Answered& answered = bids_[requester][request.id];
   answered.rounds.insert(request.nonce);
-  answered.bid = {std::move(node->resources), now() + kBidTime};
+  answered.bid = {};
+  for (const protocol::NodeRequest* node : *nodes) answered.bid.nodes.emplace_back(node->node_id, node->resources);
+  answered.bid.expires = now() + kBidTime;
   ++metrics_.bids;
   count();
   return bid;

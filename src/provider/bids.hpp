@@ -1,12 +1,13 @@
 // The provider's side of an auction: which bid request gets a bid, and which bids are open.
 //
 // Model
-//  1. choose_request() decides: from the state of the machine it selects the node request to bid for, or returns the
-//     reason not to bid. It changes nothing. A bid means that what is free at that moment suffices, resources as well
-//     as places for allocations; it reserves neither. What the node uses here already counts as free for it: a bid is
-//     for all of a node.
+//  1. choose_requests() decides: from the state of the machine it selects the node requests to bid for, or returns the
+//     reason not to bid. It changes nothing. One bid is for all of them (protocol/bid.hpp, 2), for each with its terms.
+//     A bid means that what is free at that moment suffices for any of them, resources as well as places for
+//     allocations; it reserves neither. What the node uses here already counts as free for it: a bid is for all of a
+//     node.
 //  2. Bids keeps the open bids, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
-//     ensemble replaces an earlier one: a machine serves one node of an ensemble.
+//     ensemble replaces an earlier one: a machine serves one node of an ensemble. A commit names the node (Open::of()).
 //  3. A round (requester, ensemble, nonce) is answered once.
 //  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
 //     at debug. This node's own orchestrator gets the reason as an error reply (actor/error_reply.hpp, 4), and it is
@@ -18,7 +19,8 @@
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
 // Attacks: the state that a requester can create on this node is bounded, in number (kMaxBidsPerOwner, kMaxBids,
-// kMaxRounds) and in bytes: of a request only the resources are kept, which check_size() (admission.hpp) has bounded.
+// kMaxRounds) and in bytes: of a request the names and the resources of the chosen nodes are kept, of one bid
+// kMaxResources (admission.hpp) of JSON at most, for kMaxAlso + 1 nodes at most.
 // DIDs cost nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for
 // requesters that the operator has named as anchors. A requester that copies the ensemble id from another requester's
 // broadcast gets a bid of its own and has no access to the other bid.
@@ -28,6 +30,9 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "actor/actor.hpp"
 #include "base/random.hpp"
@@ -71,10 +76,11 @@ struct NoBid {
 /// At most this many node requests of one message are considered; an ensemble has no more nodes than this.
 inline constexpr std::size_t kMaxNodeRequests = 256;
 
-/// Selects, in random order, the first node request that this machine can serve. Without one, the text has the reason
-/// for each node, and the code is that of the node considered first.
-std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::EnsembleBidRequest& request,
-                                                           const Offering& offering, Random& random);
+/// The node requests that this machine can serve, in random order; each node once. Of many the first kMaxAlso + 1 that
+/// have kMaxResources of JSON at most, all together. Without one, the text has the reason for each node, and the code is
+/// that of the node considered first. They are those of `request`, which outlives them.
+std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
+    const protocol::EnsembleBidRequest& request, const Offering& offering, Random& random);
 
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;
@@ -85,7 +91,11 @@ inline constexpr std::size_t kMaxRounds = 256;  // of one ensemble
 class Bids {
  public:
   struct Open {
-    capability::Resources resources;  ///< that were bid for
+    /// What was bid for a node. Of one that was not bid for it is that of the first node: all that orchestrators of DMS
+    /// 0.5.x know of.
+    [[nodiscard]] const capability::Resources& of(const std::string& node) const;
+
+    std::vector<std::pair<std::string, capability::Resources>> nodes;  ///< the first is that of V1
     SteadyTime expires;
   };
   using Describe = std::function<Result<Offering>(const EnsembleKey& ensemble)>;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/log.hpp"
 #include "provider/admission.hpp"
 #include "provider/testing.hpp"
@@ -28,7 +30,9 @@ struct ChooseRequest : testing::Test {
   }
   std::expected<NodeRequest, NoBid> choose() {
     request.request = {BidRequest{node}};
-    return choose_request(request, offering, random);
+    const auto chosen = choose_requests(request, offering, random);
+    if (!chosen) return std::unexpected(chosen.error());
+    return *chosen->front();
   }
   BidRefusal refusal() { return choose().error().reason; }
 };
@@ -96,7 +100,7 @@ TEST_F(ChooseRequest, WhatIsAskedForBeyondWhatIsReadGetsNoBidAndIsNamed) {
                     of_request, of_resources, of_node);
     const Result<EnsembleBidRequest> read = json::decode<EnsembleBidRequest>(text);
     if (!read) return read.error().to_string();
-    const auto chosen = choose_request(*read, offering, random);
+    const auto chosen = choose_requests(*read, offering, random);
     if (chosen) return std::string("a bid");
     EXPECT_EQ(chosen.error().reason, BidRefusal::unsupported) << chosen.error().text;
     return chosen.error().text;
@@ -127,19 +131,50 @@ TEST_F(ChooseRequest, WhatIsAskedForBeyondWhatIsReadGetsNoBidAndIsNamed) {
 TEST_F(ChooseRequest, ARequestOfAnotherVersionGetsNoBid) {
   const auto read = json::decode<EnsembleBidRequest>(R"({"id":"e","nonce":1,"request":[{"V9":{"node_id":"n1"}}]})");
   ASSERT_TRUE(read) << read.error().to_string();
-  EXPECT_EQ(choose_request(*read, offering, random).error().reason, BidRefusal::malformed);
+  EXPECT_EQ(choose_requests(*read, offering, random).error().reason, BidRefusal::malformed);
 }
 
-TEST_F(ChooseRequest, TheFirstNodeThatFitsIsAnsweredAmongMany) {
+TEST_F(ChooseRequest, TheNodesThatFitAreAnsweredAmongMany) {
   NodeRequest large = node;
   large.node_id = "large";
   large.resources = machine(64, 64);
   for (int i = 0; i < 20; ++i) {
     request.request = {BidRequest{large}, BidRequest{node}, BidRequest{}};
-    EXPECT_EQ(choose_request(request, offering, random)->node_id, "n1");
+    const auto chosen = choose_requests(request, offering, random);
+    ASSERT_EQ(chosen->size(), 1U);
+    EXPECT_EQ(chosen->front()->node_id, "n1");
   }
   request.request.assign(kMaxNodeRequests + 1, BidRequest{node});
-  EXPECT_EQ(choose_request(request, offering, random).error().reason, BidRefusal::malformed);
+  EXPECT_EQ(choose_requests(request, offering, random).error().reason, BidRefusal::malformed);
+}
+
+TEST_F(ChooseRequest, AllNodesThatFitAreChosenOnceEachInRandomOrder) {
+  std::set<std::string> first;
+  for (int i = 0; i < 100; ++i) {
+    request.request.clear();
+    for (const char* name : {"a", "b", "c", "b"}) {
+      node.node_id = name;
+      request.request.emplace_back().v1 = node;
+    }
+    const auto chosen = choose_requests(request, offering, random);
+    std::set<std::string> names;
+    for (const NodeRequest* one : *chosen) names.insert(one->node_id);
+    EXPECT_EQ(names, (std::set<std::string>{"a", "b", "c"}));
+    EXPECT_EQ(chosen->size(), 3U);
+    first.insert(chosen->front()->node_id);
+  }
+  EXPECT_EQ(first.size(), 3U);
+}
+
+TEST_F(ChooseRequest, HowManyNodesAreChosenIsBoundedInNumberAndInBytes) {
+  request.request.clear();
+  for (std::size_t i = 0; i < kMaxNodeRequests; ++i) {
+    node.node_id = std::to_string(i);
+    request.request.emplace_back().v1 = node;
+  }
+  EXPECT_EQ(choose_requests(request, offering, random)->size(), kMaxAlso + 1);
+  for (BidRequest& one : request.request) one.v1->resources.cpu.vendor = std::string(kMaxResources / 3, 'x');
+  EXPECT_EQ(choose_requests(request, offering, random)->size(), 2U);
 }
 
 struct BidsTest : ProviderTest {
@@ -212,10 +247,42 @@ TEST_F(BidsTest, ABidStatesItsPriceTheLoadOfTheMachineAndWhatIsNotEnforced) {
   EXPECT_TRUE(bid->verify());
 }
 
+TEST_F(BidsTest, ABidIsForAllNodesThatTheMachineCanServeWithTheTermsOfEach) {
+  EnsembleBidRequest request = bid_request("e", 1);
+  for (const auto& [name, cores] : {std::pair("m", 2), std::pair("large", 64)}) {
+    NodeRequest& one = request.request.emplace_back().v1.emplace(node_request(cores));
+    one.node_id = name;
+    one.results_limit = 10;
+  }
+  const auto bid = bids.answer(request, alice.did());
+  ASSERT_TRUE(bid);
+  EXPECT_TRUE(bid->verify());
+  const std::vector<Bid> made = bid->by_node();
+  std::map<std::string, Bid> by_node;
+  for (const Bid& one : made) by_node.emplace(one.node_id, one);
+  ASSERT_EQ(by_node.size(), 2U);
+  EXPECT_EQ(by_node.at("n").offer->price, 7u + 1000u);
+  EXPECT_EQ(by_node.at("n").offer->results_limit, 0u);
+  EXPECT_EQ(by_node.at("m").offer->price, 7u + 2000u);
+  EXPECT_EQ(by_node.at("m").offer->results_limit, 10u);
+  for (const auto& [name, one] : by_node) {
+    EXPECT_EQ(one.offer->free, machine(4, 8));
+    EXPECT_EQ(one.offer->load, 500u);
+    EXPECT_EQ(one.offer->unenforced, (std::map<std::string, std::string>{{"null", "processor time is not limited"}}));
+  }
+  EXPECT_FALSE(bid->offer->also->at(0).free) << "it does not differ";
+
+  const Bids::Open open = bids.open({alice.did(), "e"}).value();
+  EXPECT_EQ(open.of("n"), machine(1, 1));
+  EXPECT_EQ(open.of("m"), machine(2, 2));
+  EXPECT_EQ(open.of("large"), open.of(bid->node_id)) << "of a node that was not bid for: what V1 is for";
+  EXPECT_EQ(bids.size(), 1U);
+}
+
 TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotBlockItsOwner) {
   ASSERT_TRUE(bids.answer(bid_request("e", 1), bob.did())) << "bob's request with alice's id is the first";
   ASSERT_TRUE(bids.answer(bid_request("e", 2), alice.did()));
-  EXPECT_EQ(bids.open({alice.did(), "e"})->resources, machine(2, 2));
+  EXPECT_EQ(bids.open({alice.did(), "e"})->of("n"), machine(2, 2));
   bids.withdraw({bob.did(), "e"});
   EXPECT_TRUE(opened(alice, "e"));
   EXPECT_FALSE(opened(bob, "e"));

@@ -67,8 +67,9 @@ Result<void> Reservations::check(const AllocationKey& key, const protocol::Commi
     if (other.ensemble() == ensemble) {
       TRY(all, capability::add_requirement(all, reservation.resources));
     }
-  if (!capability::covers(bid.resources, all))
-    return fail(Errc::limit_exceeded, "more than was bid for: {}", capability::explain_shortage(bid.resources, all));
+  const capability::Resources& most = bid.of(request.node_id);
+  if (!capability::covers(most, all))
+    return fail(Errc::limit_exceeded, "more than was bid for: {}", capability::explain_shortage(most, all));
   return {};
 }
 

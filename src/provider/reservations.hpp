@@ -2,8 +2,7 @@
 //
 // Model
 //  1. A commit needs an open bid to the same orchestrator. The reservations and allocations of an ensemble together
-//     hold at most what was bid for.
-//     Repeated, it answers as the first time.
+//     hold at most what was bid for the node that the commit names. Repeated, it answers as the first time.
 //  2. A reservation expires with its bid. claim() turns it into an allocation; cancel() and expiry free its resources.
 //  3. Each step is on disk when it returns (resources/manager.hpp). Steps are taken one at a time.
 //  4. close() cancels all reservations; from then on none is made or claimed.

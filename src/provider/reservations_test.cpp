@@ -76,6 +76,23 @@ TEST_F(ReservationsTest, ReservationsBeyondTheBidAreRefusedAlsoInTotal) {
   EXPECT_TRUE(reserve(alice, "e", "c", 1).error().is(Errc::limit_exceeded));
 }
 
+TEST_F(ReservationsTest, ACommitTakesAtMostWhatWasBidForItsNode) {
+  protocol::EnsembleBidRequest request = bid_request("e", 1);
+  request.request.emplace_back().v1.emplace(node_request(3)).node_id = "m";
+  ASSERT_TRUE(bids.answer(request, alice.did()));
+  const auto commit = [&](const std::string& node, const std::string& name, double cores) {
+    protocol::CommitRequest made = commit_request("e", name, cores);
+    made.node_id = node;
+    return run(reservations.reserve(std::move(made), alice.did()));
+  };
+  EXPECT_TRUE(commit("n", "a", 2).error().is(Errc::limit_exceeded));
+  EXPECT_TRUE(commit("m", "a", 4).error().is(Errc::limit_exceeded));
+  EXPECT_TRUE(commit("m", "a", 2));
+  EXPECT_TRUE(commit("n", "b", 1).error().is(Errc::limit_exceeded)) << "not both nodes";
+  EXPECT_TRUE(commit("m", "b", 1));
+  EXPECT_TRUE(commit("m", "c", 1).error().is(Errc::limit_exceeded));
+}
+
 TEST_F(ReservationsTest, OneOrchestratorDoesNotTakeAllPlaces) {
   ASSERT_TRUE(bid(alice, "e", 2));
   const auto tiny = [&](const std::string& name) {
