@@ -77,8 +77,8 @@ struct NoBid {
 inline constexpr std::size_t kMaxNodeRequests = 256;
 
 /// The node requests that this machine can serve, in random order; each node once. Of many the first kMaxAlso + 1 that
-/// have kMaxResources of JSON at most, all together. Without one, the text has the reason for each node, and the code is
-/// that of the node considered first. They are those of `request`, which outlives them.
+/// have kMaxResources of JSON at most, all together. Without one, the text has the reason for each node, and the code
+/// is that of the node considered first. They are those of `request`, which outlives them.
 std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
     const protocol::EnsembleBidRequest& request, const Offering& offering, Random& random);
 

@@ -1,6 +1,7 @@
 #include "orchestrator/auction/auction.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "actor/error_reply.hpp"
 #include "base/log.hpp"
@@ -17,12 +18,12 @@ namespace {
 
 std::string too_many_bids() { return fmt::format("the node has {} bids already", kMaxBidsPerNode); }
 
-/// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they
-/// do.
-Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
+/// Whether the bid for one node promises all that the node and its allocations need beyond DMS 0.5.x, as long and as
+/// large as they do.
+Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid, const std::vector<std::string>& features) {
   const Offer offer = bid.offer.value_or(Offer());
   for (const Feature feature : needed_features(ensemble, bid.node_id))
-    if (std::ranges::count(offer.features, to_string(feature)) == 0)
+    if (std::ranges::count(features, to_string(feature)) == 0)
       return fail(Errc::unsupported, "the provider does not offer '{}', which the node needs", to_string(feature));
   const jobs::Node& node = ensemble.nodes.at(bid.node_id);
   if (offer.max_lease_ns > 0 && node.lease_ns > offer.max_lease_ns)
@@ -119,9 +120,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   explanation_ = {};
   asked_.clear();
   bidders_.clear();
+  undecided_.clear();
   survey_.emplace(actor_, ensemble_id_, *measured_);
-  while (incoming_.try_receive()) {
-  }  // bids that came after an earlier run had ended
+  // Bids that came after an earlier run had ended.
+  while (incoming_.try_receive()) continue;
   bool has_progress = true;  // the last round has given a node a machine
 
   for (int rounds = 0;; ++rounds) {
@@ -137,8 +139,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
     const auto why = [&] { return describe_shortage(missing_, taken, candidate.size()); };
-    const bool is_in_vain = ends_early_ && rounds > 0 && bidders_.size() <= candidate.size();
-    if (is_in_vain || lane.now() + kBidRound > deadline)
+    if ((rounds > 0 && is_in_vain(candidate)) || lane.now() + kBidRound > deadline)
       co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why());
     if (told_ && rounds > 0) told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
     give_up_neighbours(candidate, has_progress);
@@ -147,6 +148,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     neighbours_ = placed_with(candidate);
     shortage_.begin_round();
     bids_.clear();
+    refused_.clear();
     is_enough_ = false;
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     const TaskContext context = co_await this_task();
@@ -165,11 +167,19 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     const Match found = match(market, wanted);
     if (match_told_) match_told_(market, wanted, found);
     explanation_.add_match(market, wanted, found, survey_->links());
+    for (const Refused& refused : refused_) explanation_.add_refusal(refused.peer, refused.why, refused.node);
     if (choice_told_) choice_told_(choice());
     Candidate chosen = chosen_bids(market, wanted, found, bids_);
     has_progress = !chosen.empty();
     candidate.merge(chosen);
   }
+}
+
+bool Auction::is_in_vain(const Candidate& candidate) const {
+  const auto has_node = [&candidate](const std::string& peer) {
+    return std::ranges::any_of(candidate, [&](const auto& entry) { return entry.second.peer == peer; });
+  };
+  return ends_early_ && std::ranges::all_of(undecided_, has_node);
 }
 
 Placed Auction::placed_with(const Candidate& candidate) const {
@@ -286,6 +296,7 @@ Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wa
 Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
   Lane& lane = actor_.lane();
   std::set<std::string> silent = asked_for(nodes, taken);
+  std::size_t bidders = 0;
   while (!is_enough_ || !silent.empty()) {
     Result<Answer> answer = co_await with_deadline(until, incoming_.receive());
     if (!answer && answer.error().is(Errc::deadline_exceeded)) co_return Result<void>();
@@ -293,27 +304,43 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     silent.erase(answer->peer);
     if (!answer->bid) continue;
     Bid& bid = *answer->bid;
-    if (Result<void> valid = check(bid, nodes, taken); !valid) {
-      explanation_.add_refusal(bid.handle.address.host, valid.error().to_string());
-      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid.peer, valid.error().to_string());
+    Result<Counted> counted = check(bid, nodes, taken);
+    if (!counted) {
+      explanation_.add_refusal(bid.handle.address.host, counted.error().to_string());
+      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid.peer, counted.error().to_string());
       continue;
     }
-    log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid.peer, bid.node_id);
+    std::vector<std::string> names;
+    for (const Bid& one : counted->bids) names.push_back(one.node_id);
+    log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid.peer, few_of(names));
     taken.insert(bid.peer);
     bidders_.insert_or_assign(bid.peer, bid.handle);
-    std::vector<Bid>& made = bids_[bid.node_id];
-    if (made.size() >= kMaxBidsPerNode) {
-      const std::size_t last = find_crowded(ensemble_, made, bid).value_or(made.size() - 1);
-      explanation_.add_refusal(made[last].peer,
-                               fmt::format("{}, and more of its place than of another one", too_many_bids()));
-      made.erase(made.begin() + static_cast<std::ptrdiff_t>(last));
-    }
-    made.push_back(std::move(bid));
-    if (is_enough_ || bids_.size() < nodes.size() || !give_every_node_a_machine(nodes)) continue;
+    ++bidders;
+    const bool names_all = bid.offer && bid.offer->also && bid.offer->also->size() < kMaxAlso;
+    if (nodes.size() > 1 && !names_all)
+      undecided_.insert(bid.peer);
+    else
+      undecided_.erase(bid.peer);
+    for (Bid& one : counted->bids) keep(std::move(one));
+    std::ranges::move(counted->refused, std::back_inserter(refused_));
+    if (is_enough_ || bidders < nodes.size() || bids_.size() < nodes.size() || !give_every_node_a_machine(nodes))
+      continue;
     is_enough_ = true;
     until = std::min(until, lane.now() + kBidSettle);
   }
   co_return Result<void>();
+}
+
+/// Of a bid for one node that counts.
+void Auction::keep(Bid bid) {
+  std::vector<Bid>& made = bids_[bid.node_id];
+  if (made.size() >= kMaxBidsPerNode) {
+    const std::size_t last = find_crowded(ensemble_, made, bid).value_or(made.size() - 1);
+    refused_.push_back(
+        {made[last].peer, bid.node_id, fmt::format("{}, and more of its place than of another one", too_many_bids())});
+    made.erase(made.begin() + static_cast<std::ptrdiff_t>(last));
+  }
+  made.push_back(std::move(bid));
 }
 
 std::set<std::string> Auction::asked_for(const std::set<std::string>& nodes,
@@ -384,12 +411,48 @@ std::string Auction::why_taken(const std::string& peer) const {
                                  : "a request to it has failed a short time ago; it is asked again later";
 }
 
-Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
-                            const std::set<std::string>& taken) const {
+Result<Auction::Counted> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
+                                        const std::set<std::string>& taken) const {
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
-  if (!nodes.contains(bid.node_id))
+  if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
+  if (bid.is_promise)
+    return fail(Errc::unsupported, "it is the promise of a gateway to make a machine, which is not asked for yet");
+  const Offer offer = bid.offer.value_or(Offer());
+  const std::size_t shared =
+      json::encode(bid.location).size() + json::encode(bid.handle).size() + json::encode(offer.free).size();
+  if (shared > kMaxShared)
+    return fail(Errc::limit_exceeded, "its location, its handle and what is free have {} bytes, at most {} are kept",
+                shared, kMaxShared);
+
+  const auto is_asked = [&nodes](const OtherNode& other) { return nodes.contains(other.node_id); };
+  if (!nodes.contains(bid.node_id) && (!offer.also || std::ranges::none_of(*offer.also, is_asked)))
     return fail(Errc::invalid_argument, "it is for node {}, which is not in this round", bid.node_id);
   if (taken.contains(bid.peer)) return fail(Errc::already_exists, "{}", why_taken(bid.peer));
+
+  Counted counted;
+  for (Bid& one : bid.by_node()) {
+    if (!nodes.contains(one.node_id)) continue;  // of an earlier round
+    const Result<void> valid = check_node(one, offer.features);
+    if (valid)
+      counted.bids.push_back(std::move(one));
+    else if (!offer.also || offer.also->empty())
+      return std::unexpected(valid.error());
+    else
+      counted.refused.push_back({bid.peer, one.node_id, valid.error().to_string()});
+  }
+  if (counted.bids.empty()) {
+    std::string text;
+    for (const Refused& refused : counted.refused)
+      if (text.size() < kMaxVerdict)
+        text += fmt::format("{}node {}: {}", text.empty() ? "" : "; ", refused.node, refused.why);
+    return fail(Errc::unsupported, "{}", text);
+  }
+  TRY_VOID(bid.verify());
+  return counted;
+}
+
+/// Whether a bid for one node, which is in the round, counts for that.
+Result<void> Auction::check_node(const Bid& bid, const std::vector<std::string>& features) const {
   const jobs::Node& node = ensemble_.nodes.at(bid.node_id);
   if (!node.peer.empty() && node.peer != bid.peer)
     return fail(Errc::permission_denied, "the node is pinned to {}", node.peer);
@@ -401,11 +464,7 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
   if (auto it = bids_.find(bid.node_id);
       it != bids_.end() && it->second.size() >= kMaxBidsPerNode && !find_crowded(ensemble_, it->second, bid))
     return fail(Errc::limit_exceeded, "{}", too_many_bids());
-  if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
-  if (bid.is_promise)
-    return fail(Errc::unsupported, "it is the promise of a gateway to make a machine, which is not asked for yet");
-  TRY_VOID(check_offer(ensemble_, bid));
-  return bid.verify();
+  return check_offer(ensemble_, bid, features);
 }
 
 Result<NodeRequest> node_request(const jobs::Ensemble& ensemble, const std::string& name) {

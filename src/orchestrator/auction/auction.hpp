@@ -11,16 +11,17 @@
 //     they are waited for until kBidSettle after every node has a machine. Bids of peers that are not connected, which
 //     a broadcast reaches through others, count until the round ends. Bids that are worth nothing do not end it: rounds
 //     in quick succession would flood the network with requests.
-//  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
-//     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
-//     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
-//     most kMaxBidsPerNode of a round are kept for a node; of one that is to be in another area than others
-//     (anti_affinity) the bid of an area that has few takes the place of the last one of the area that has most. Who is
-//     excluded is asked at each round.
+//  2. A bid counts if it is signed by its peer, for this ensemble, and if its peer has not bid in this round and is not
+//     excluded. A bid names one node or several (protocol/bid.hpp, 2), and counts for each that is in the round, if it
+//     is from a location that the node accepts, from the pinned peer where there is one, with the features that the
+//     node needs, the lease and the size of results that the ensemble asks for. At most kMaxBidsPerNode of a round are
+//     kept for a node; of one that is to be in another area than others (anti_affinity) the bid of an area that has few
+//     takes the place of the last one of the area that has most. Who is excluded is asked at each round.
 //  3. After a round as many nodes as possible get a machine, by the best choice among the bids (matching/), and keep
-//     it; the other bidders may bid for the remaining nodes in the next round. Rounds continue until every node has a
-//     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
-//     so that their bids stay open no longer.
+//     it. Bids that name all nodes that their machines can serve need one round; other bidders, such as those of DMS
+//     0.5.x, may bid for the remaining nodes in the next one. Rounds continue until every node has a machine or the
+//     deadline is too near, which is monotonic. At the end the bidders that were not chosen are told, so that their
+//     bids stay open no longer.
 //  4. For edges with limits the ways between machines are measured after a round (edge_survey.hpp), which may take
 //     kSurveyTime longer than the deadline. Bids give every node a machine, (1), if they do where every way that is not
 //     measured keeps its limits. Nodes that have a machine, of this run or by join(), are measured with those that
@@ -38,7 +39,8 @@
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
-// kept. A connected peer that does not answer delays each round by kBidSettle at most.
+// kept, once for a bid. What is kept of a bid is at most what it states for its nodes, and kMaxShared for each of them.
+// A connected peer that does not answer delays each round by kBidSettle at most.
 #pragma once
 
 #include <functional>
@@ -46,6 +48,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "actor/actor.hpp"
 #include "jobs/ensemble/ensemble.hpp"
@@ -65,6 +68,8 @@ inline constexpr Duration kBidRound = 5s;
 inline constexpr Duration kBidSettle = 400ms;
 inline constexpr std::size_t kMaxBidsPerNode = 64;
 inline constexpr std::size_t kBidQueue = 256;
+/// Bytes, as JSON, of what a bid states for all of its nodes: its location, its handle and what is free.
+inline constexpr std::size_t kMaxShared = 16 * 1024;
 inline constexpr Duration kClockQuestion = 1s;
 inline constexpr Duration kClockAnswer = 3s;
 inline constexpr std::size_t kMaxClockQuestions = 8;
@@ -98,7 +103,8 @@ class Auction {
     match_told_ = std::move(told);
   }
 
-  /// Later runs end as soon as each machine that has bid has a node: nobody is waited for who may bid later.
+  /// Later runs end after a round unless a machine without a node has bid and may bid for another node in the next one,
+  /// as its bid has named one of several: nobody is waited for who may bid later.
   void end_early() { ends_early_ = true; }
 
   /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
@@ -147,22 +153,36 @@ class Auction {
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
   [[nodiscard]] std::string why_taken(const std::string& peer) const;
-  Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
-                     const std::set<std::string>& taken) const;
+  struct Refused {
+    std::string peer;
+    std::string node;
+    std::string why;
+  };
+  struct Counted {
+    std::vector<protocol::Bid> bids;  ///< one for each node, not empty
+    std::vector<Refused> refused;     ///< of the nodes of the round
+  };
+  [[nodiscard]] Result<Counted> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
+                                      const std::set<std::string>& taken) const;
+  [[nodiscard]] Result<void> check_node(const protocol::Bid& bid, const std::vector<std::string>& features) const;
+  void keep(protocol::Bid bid);
+  [[nodiscard]] bool is_in_vain(const Candidate& candidate) const;
 
   actor::Actor& actor_;
   const network::Network& network_;
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<Answer> incoming_{kBidQueue};
-  RoundBids bids_;     ///< of the round, by node; none is empty
-  Placed placed_;      ///< by join()
-  Placed neighbours_;  ///< of the round: what has a machine already
+  RoundBids bids_;                ///< of the round, by node; none is empty
+  std::vector<Refused> refused_;  ///< of bids of the round that count for other nodes
+  Placed placed_;                 ///< by join()
+  Placed neighbours_;             ///< of the round: what has a machine already
   MeasuredLinks own_measured_;
   MeasuredLinks* measured_ = &own_measured_;
   std::optional<EdgeSurvey> survey_;              ///< of the last run
   bool is_enough_ = false;                        ///< they give every node of the round a machine
   std::map<std::string, actor::Handle> bidders_;  ///< of the last run, by peer
+  std::set<std::string> undecided_;               ///< of them, those that may bid for another node in the next round
   std::set<std::string> missing_;
   Shortage shortage_;            ///< of the last run
   std::set<std::string> asked_;  ///< for their clocks, in the last run

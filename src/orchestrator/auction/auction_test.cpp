@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "actor/error_reply.hpp"
 #include "actor/test_world.hpp"
 #include "orchestrator/test_records.hpp"
@@ -410,6 +412,179 @@ TEST_F(AuctionTest, BidsThatAreWorthNothingEndNoRoundAndTakeNoPlaces) {
   EXPECT_EQ(run().value().at("node").peer, small.peer());
   EXPECT_EQ(large.requests, 2) << "the first round lasted";
   EXPECT_GE(took, kBidRound);
+}
+
+/// Three machines, each of which bids for the same node first, and for the others as well.
+struct SeveralNodesTest : AuctionTest {
+  SeveralNodesTest() {
+    change = [](jobs::Ensemble& ensemble) {
+      for (const char* name : {"second", "third"}) {
+        ensemble.allocations[name] = ensemble.allocations.at("task");
+        ensemble.nodes[name] = ensemble.nodes.at("node");
+        ensemble.nodes.at(name).allocations = {name};
+      }
+    };
+    for (Bidder* bidder : {&large, &small, &own}) states(*bidder, {0, 0, 0});
+  }
+  /// `prices` of node, second and third.
+  void states(Bidder& bidder, std::array<std::uint64_t, 3> prices) {
+    bidder.before = [this, prices](Bid& bid) {
+      bid.node_id = first;
+      std::vector<OtherNode>& also = bid.offer->also.emplace();
+      for (std::size_t i = 0; i < prices.size(); ++i) {
+        const std::string name = kNames[i];
+        if (name == first) {
+          bid.offer->price = prices[i];
+          continue;
+        }
+        OtherNode& other = also.emplace_back();
+        other.node_id = name;
+        other.price = prices[i];
+      }
+      forge_also(also);
+    };
+  }
+  std::string error() {
+    const Result<Candidate> candidate = run();
+    return candidate ? std::string() : candidate.error().to_string();
+  }
+  static constexpr std::array kNames{"node", "second", "third"};
+  std::string first = "node";  ///< that every machine has drawn
+  std::function<void(std::vector<OtherNode>&)> forge_also = [](std::vector<OtherNode>&) {};
+  Bidder own{a, 2};
+};
+
+TEST_F(SeveralNodesTest, AsManyNodesAsMachinesArePlacedInOneRoundWhateverIsDrawn) {
+  for (const char* name : kNames) {
+    first = name;
+    const Result<Candidate> candidate = run();
+    ASSERT_TRUE(candidate) << candidate.error().to_string();
+    std::set<std::string> peers;
+    for (const auto& [node, bid] : *candidate) {
+      EXPECT_EQ(bid.node_id, node);
+      peers.insert(bid.peer);
+    }
+    EXPECT_EQ(peers.size(), 3u);
+    EXPECT_LT(took, kAtOnce);
+  }
+  EXPECT_EQ(large.requests, 3) << "one round of each run";
+  w.settle();
+  EXPECT_EQ(large.reverts + small.reverts + own.reverts, 0);
+}
+
+TEST_F(SeveralNodesTest, TheCheapestOfAllAssignmentsIsChosenWithTheTermsOfEachNode) {
+  states(large, {1, 9, 2});
+  states(small, {1, 2, 9});
+  states(own, {2, 9, 9});
+  for (const char* name : kNames) {
+    first = name;
+    const Candidate candidate = run().value();
+    EXPECT_EQ(candidate.at("node").peer, own.peer());
+    EXPECT_EQ(candidate.at("node").offer->price, 2u);
+    EXPECT_EQ(candidate.at("second").peer, small.peer());
+    EXPECT_EQ(candidate.at("second").offer->price, 2u);
+    EXPECT_EQ(candidate.at("third").peer, large.peer());
+    EXPECT_EQ(candidate.at("third").offer->price, 2u);
+  }
+}
+
+TEST_F(SeveralNodesTest, BidsForOneNodeCompeteWithThoseForSeveral) {
+  own.before = [](Bid& bid) { bid.node_id = "third"; };  // as of DMS 0.5.x
+  const Candidate candidate = run().value();
+  EXPECT_EQ(candidate.size(), 3u);
+  EXPECT_EQ(candidate.at("third").peer, own.peer());
+  EXPECT_LT(took, kAtOnce);
+}
+
+TEST_F(SeveralNodesTest, ABidCountsForTheNodesWhoseTermsSuffice) {
+  const auto three_nodes = change;
+  change = [three_nodes](jobs::Ensemble& ensemble) {
+    three_nodes(ensemble);
+    ensemble.allocations.at("third").results.emplace().paths = {"out"};
+    ensemble.nodes.at("second").location.reject.emplace_back().continent = "Asia";
+  };
+  for (Bidder* bidder : {&large, &small, &own}) {
+    bidder->before = [terms = bidder->before](Bid& bid) {
+      terms(bid);
+      bid.offer->features = {"results"};
+    };
+  }
+  small.before = [terms = small.before](Bid& bid) {
+    terms(bid);
+    bid.location.continent = "Asia";
+  };
+  forge_also = [](std::vector<OtherNode>& also) {
+    for (OtherNode& other : also) other.results_limit = 1;
+  };
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  jobs::Ensemble ensemble = one_task_ensemble();
+  change(ensemble);
+  const Result<Candidate> candidate =
+      w.run(a, auction->run(ensemble, a.lane().now() + 12s, [] { return std::set<std::string>(); }));
+  ASSERT_TRUE(candidate) << candidate.error().to_string();
+  EXPECT_NE(candidate->at("second").peer, small.peer());
+  std::string why;
+  for (const MachineVerdict& verdict : auction->choice().machines)
+    if (verdict.peer == small.peer() && verdict.node == "second") why = verdict.reason;
+  EXPECT_NE(why.find("the location of the machine is not allowed for the node"), std::string::npos) << why;
+
+  forge_also = [](std::vector<OtherNode>&) {};
+  const std::string text = error();
+  EXPECT_NE(text.find("no machine was found for node third"), std::string::npos) << text;
+}
+
+TEST_F(SeveralNodesTest, OtherNodesThatNobodyHasAskedForOrThatAreManyOrNamedTwiceGainNothing) {
+  large.silent_rounds = small.silent_rounds = 1000;
+  change = [](jobs::Ensemble&) {};
+  forge_also = [](std::vector<OtherNode>& also) { also[0].node_id = "unknown"; };
+  const Candidate candidate = run().value();
+  EXPECT_EQ(candidate.size(), 1u);
+  EXPECT_EQ(candidate.at("node").peer, own.peer());
+  const std::vector<std::pair<std::function<void(std::vector<OtherNode>&)>, std::string>> wrong{
+      {[](std::vector<OtherNode>& also) { also[1].node_id = also[0].node_id; }, "a node is named twice: second"},
+      {[](std::vector<OtherNode>& also) { also[1].node_id = "node"; }, "a node is named twice: node"},
+      {[](std::vector<OtherNode>& also) {
+         for (int i = 0; i < 5000; ++i) also.emplace_back().node_id = std::to_string(i);
+       },
+       "Offer.also: at most 31 are expected, found 5002"},
+  };
+  for (const auto& [forge, why] : wrong) {
+    forge_also = forge;
+    const std::string text = error();
+    EXPECT_NE(text.find(why), std::string::npos) << text;
+  }
+}
+
+TEST_F(SeveralNodesTest, TermsThatWereChangedAfterTheyWereSignedDoNotCount) {
+  large.after = [](Bid& bid) { bid.offer->also->at(0).price = 0; };
+  states(large, {1, 1, 1});
+  const std::string text = error();
+  EXPECT_NE(text.find("1 bid does not count: "), std::string::npos) << text;
+  EXPECT_NE(text.find("the offer of the bid is not signed by its peer"), std::string::npos) << text;
+}
+
+TEST_F(SeveralNodesTest, ABidThatStatesTooMuchForAllOfItsNodesIsRefused) {
+  change = [](jobs::Ensemble&) {};
+  small.silent_rounds = own.silent_rounds = 1000;
+  large.before = [](Bid& bid) { bid.location.city = std::string(kMaxShared, 'x'); };
+  const std::string text = error();
+  EXPECT_NE(text.find("at most 16384 are kept"), std::string::npos) << text;
+}
+
+TEST_F(SeveralNodesTest, AnAuctionThatEndsEarlyAsksAgainOnlyThoseWhoseBidsHaveNamedOneOfSeveral) {
+  const auto rounds = [&] {
+    jobs::Ensemble ensemble = one_task_ensemble();
+    change(ensemble);
+    const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+    auction->end_early();
+    const int before = own.requests;
+    EXPECT_FALSE(w.run(a, auction->run(ensemble, a.lane().now() + 16s, [] { return std::set<std::string>(); })));
+    return own.requests - before;
+  };
+  large.before = small.before = own.before = [](Bid& bid) { bid.offer->also.emplace(); };
+  EXPECT_EQ(rounds(), 1) << "they can serve the first node alone";
+  small.before = own.before = [](Bid& bid) { bid.offer->price = 5; };
+  EXPECT_GT(rounds(), 1) << "they may bid for another one";
 }
 
 TEST(ShortageTest, LaterReasonsAreCounted) {

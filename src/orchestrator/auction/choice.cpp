@@ -103,20 +103,22 @@ std::vector<TooFewAreas> too_few_areas(const jobs::Ensemble& ensemble, const std
     TooFewAreas made;
     made.area = apart.by;
     std::map<std::string, std::string> areas;  // key -> text
-    const auto add = [&](const capability::Location& at) {
+    std::set<std::string> unstated;            // peers
+    const auto add = [&](const std::string& peer, const capability::Location& at) {
       std::string key = capability::area_key(apart.by, at);
       if (key.empty())
-        ++made.unstated;
+        unstated.insert(peer);
       else
         areas.emplace(std::move(key), capability::area_text(apart.by, at));
     };
     for (const std::string& name : apart.nodes) {
       const auto has = placed.find(name);
       if (ensemble.nodes.contains(name) || has != placed.end()) ++made.needed;
-      if (has != placed.end()) add(has->second.location);
+      if (has != placed.end()) add(has->second.peer, has->second.location);
       if (const auto bid_for = bids.find(name); bid_for != bids.end())
-        for (const Bid& bid : bid_for->second) add(bid.location);
+        for (const Bid& bid : bid_for->second) add(bid.peer, bid.location);
     }
+    made.unstated = unstated.size();
     if (areas.size() >= made.needed) continue;
     for (const auto& [key, text] : areas) made.known.push_back(text);
     all.push_back(std::move(made));

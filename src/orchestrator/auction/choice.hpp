@@ -38,7 +38,7 @@ struct TooFewAreas {
   capability::Area area = capability::Area::machine;
   std::size_t needed = 0;
   std::vector<std::string> known;  ///< as machines state them
-  std::size_t unstated = 0;        ///< bids
+  std::size_t unstated = 0;        ///< machines
 };
 /// Of those that concern a node of `missing` that has bids.
 std::vector<TooFewAreas> too_few_areas(const jobs::Ensemble& ensemble, const std::set<std::string>& missing,

@@ -37,7 +37,7 @@ Candidate choose(const jobs::Ensemble& ensemble, const std::map<std::string, std
   return chosen_bids(market, wanted, match(market, wanted), bids);
 }
 
-/// In several rounds a machine may bid for several nodes.
+/// One bid may be for several nodes.
 TEST(Choice, AMachineGetsOneNodeAlsoIfItIsTheBestForTwo) {
   std::map<std::string, std::vector<Bid>> bids;
   bids["node"] = {bid("a", "node", 2)};
@@ -145,6 +145,11 @@ TEST(Choice, TooFewAreasAreCountedWithThoseOfMachinesThatNodesHave) {
   EXPECT_EQ(few[0].needed, 3u) << "one is not known";
   EXPECT_EQ(few[0].known, (std::vector<std::string>{"DE", "FR"}));
   EXPECT_EQ(few[0].unstated, 1u);
+  bids["other"] = bids["node"];
+  few = too_few_areas(ensemble, {"node", "other"}, bids, placed);
+  ASSERT_EQ(few.size(), 1u);
+  EXPECT_EQ(few[0].unstated, 1u) << "a machine that bids for both nodes";
+  bids.erase("other");
   bids["node"][2].location.country = "IT";
   EXPECT_TRUE(too_few_areas(ensemble, {"node", "other"}, bids, placed).empty());
 }

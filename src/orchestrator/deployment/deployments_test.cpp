@@ -149,7 +149,7 @@ TEST_F(DeploymentsTest, APlanNamesTheMachinesAndReservesNothing) {
   EXPECT_NE(reply.error.find("nodes.node.redundancy"), std::string::npos) << reply.error;
 }
 
-TEST_F(DeploymentsTest, APlanAsksAgainForANodeThatNobodyHasBidForWhileAMachineIsLeft) {
+TEST_F(DeploymentsTest, APlanAsksAgainForANodeWhileAMachineIsLeftWhoseBidHasNamedOneOfSeveral) {
   open();
   NewDeploymentRequest request;
   request.ensemble = one_task_ensemble();

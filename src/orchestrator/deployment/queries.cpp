@@ -154,7 +154,7 @@ Task<Result<void>> Deployments::try_plan(jobs::Ensemble ensemble, DeploymentPlan
   Result<void> planned;
   if (auction) {
     (*auction)->tell_match(services_.matched);
-    // A machine bids for one node of a round: further rounds are for the nodes that nobody has bid for yet.
+    // Further rounds are for machines whose bids name one of several nodes, such as those of DMS 0.5.x.
     (*auction)->end_early();
     const SteadyTime deadline = services_.lane.now() + kPlanRounds * kBidRound + 1s;
     const Auction::Peers nobody = [] { return std::set<std::string>(); };

@@ -55,6 +55,7 @@ class Reasons {
     return std::ranges::count(match_.chosen[n], bid) > 0;
   }
 
+  /// Empty for a machine that only lacks the node because it has another one, if this one has a machine.
   [[nodiscard]] std::string of(std::uint32_t bid, std::size_t n) const {
     const Machine& machine = market_.machines()[bid];
     if (is_chosen(bid, n))
@@ -62,8 +63,10 @@ class Reasons {
                          load_text(bid), distance_text(machine), free_text(machine),
                          machine.unenforced.empty() ? "" : ", not enforced: ", machine.unenforced);
     if (std::string why = unfit(machine, n); !why.empty()) return why;
-    if (const auto other = node_of_.find(market_.peer(bid)); other != node_of_.end())
+    if (const auto other = node_of_.find(market_.peer(bid)); other != node_of_.end()) {
+      if (!match_.chosen[n].empty()) return {};
       return fmt::format("it has node {}, and a machine runs one", wanted_.nodes[other->second].name);
+    }
     if (std::string why = apart_from_chosen(bid, n); !why.empty()) return why;
     if (match_.chosen[n].empty()) return "no choice that keeps all constraints has it on this node";
     return behind(bid, match_.chosen[n].front(), n);
@@ -178,7 +181,8 @@ void Explanation::add_match(const Market& market, const Wanted& wanted, const Ma
       const std::uint32_t id = market.find_node(wanted.nodes[n].name);
       for (std::uint32_t bid = 0; bid < market.machines().size() && verdicts_.size() < kMaxHeard; ++bid)
         if (market.is_for(bid, id) && reasons.is_chosen(bid, n) == chosen)
-          add(market.machines()[bid].peer, wanted.nodes[n].name, chosen, reasons.of(bid, n));
+          if (const std::string reason = reasons.of(bid, n); !reason.empty())
+            add(market.machines()[bid].peer, wanted.nodes[n].name, chosen, reason);
     }
 }
 
@@ -212,7 +216,9 @@ void Explanation::add_edges(const Market& market, const Wanted& wanted, const st
     }
 }
 
-void Explanation::add_refusal(const std::string& peer, std::string_view why) { add(peer, {}, false, why); }
+void Explanation::add_refusal(const std::string& peer, std::string_view why, const std::string& node) {
+  add(peer, node, false, why);
+}
 
 void Explanation::add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason) {
   const std::pair key(shortened(printable(peer), kMaxVerdict), node);
@@ -236,9 +242,13 @@ Choice Explanation::get() const {
 }
 
 std::vector<Explanation::Reason> Explanation::against(const std::set<std::string>& nodes) const {
+  std::set<std::string_view> have_nodes;
+  for (const auto& [key, verdict] : verdicts_)
+    if (verdict.chosen) have_nodes.insert(verdict.peer);
   std::map<std::pair<bool, std::string_view>, std::set<std::string_view>> machines;  // whether it counts, why
   for (const auto& [key, verdict] : verdicts_)
-    if (!verdict.chosen && (verdict.node.empty() || nodes.contains(verdict.node)))
+    if (!verdict.chosen &&
+        (verdict.node.empty() || (nodes.contains(verdict.node) && !have_nodes.contains(verdict.peer))))
       machines[{!verdict.node.empty(), verdict.reason}].insert(verdict.peer);
   std::vector<Reason> reasons;
   for (const auto& [why, peers] : machines) reasons.push_back({std::string(why.second), why.first, peers.size()});

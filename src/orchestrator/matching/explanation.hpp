@@ -1,14 +1,16 @@
 // Why each machine that was heard in an auction was chosen or not.
 //
 // Model
-//  1. A machine has one verdict for each node that it has bid for, that of the last round; a bid that did not count has
-//     one without a node. The first constraint that it does not keep is named with its numbers; if it keeps all, what
+//  1. A machine has one verdict for each node that it has bid for, that of the last round; a bid that did not count for
+//     any node has one without a node. A machine that is chosen has none for another node that it could have as well,
+//     if that has a machine. The first constraint that it does not keep is named with its numbers; if it keeps all, what
 //     the chosen machine has before it in the order of preference (matcher.hpp, 2).
-//  2. get() is bounded: kMaxVerdicts, those chosen first; the others are counted. A reason has at most kMaxVerdict bytes;
-//     one that is cut ends with the number of those that are left out. At most kMaxHeard are remembered.
+//  2. get() is bounded: kMaxVerdicts, those chosen first; the others are counted. A reason has at most kMaxVerdict
+//     bytes; one that is cut ends with the number of those that are left out. At most kMaxHeard are remembered.
 //  3. Of each edge with limits it says for each pair of machines that was measured for it what was asked for, what was
 //     measured, or why that failed; kMaxVerdicts pairs at most.
-//  4. against() counts the machines by reason, for what is told of nodes without one (auction/shortage.hpp).
+//  4. against() counts the machines without a node by reason, for what is told of nodes without one
+//     (auction/shortage.hpp).
 //
 // Attacks: names and texts of other machines are made printable here, once for all that show them.
 #pragma once
@@ -32,7 +34,8 @@ class Explanation {
   /// Replaces what was said of these nodes; of those that are placed already nothing is said. `links` are those of the
   /// market.
   void add_match(const Market& market, const Wanted& wanted, const Match& match, const std::vector<Link>& links = {});
-  void add_refusal(const std::string& peer, std::string_view why);
+  /// Of a bid that does not count; with `node`, for that.
+  void add_refusal(const std::string& peer, std::string_view why, const std::string& node = {});
   [[nodiscard]] protocol::Choice get() const;
 
   struct Reason {

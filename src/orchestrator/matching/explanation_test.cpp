@@ -102,6 +102,39 @@ TEST_F(ExplanationTest, WhatDoesNotHoldBetweenMachinesIsNamed) {
   EXPECT_EQ((of("a") + of("a", "m")).find("and a machine runs one") == std::string::npos, false);
 }
 
+TEST_F(ExplanationTest, OfAMachineThatHasANodeNothingIsSaidForOthersThatItCouldHave) {
+  wanted.nodes.push_back(wanted.nodes[0]);
+  wanted.nodes[1].name = "m";
+  machines = {machine("a"), machine("b"), machine("c")};
+  machines[2].price = 5;
+  const Market market(machines, links);
+  Explanation explanation;
+  explanation.add_match(market, wanted, match(market, wanted));
+  const std::vector<protocol::MachineVerdict> told = explanation.get().machines;
+  ASSERT_EQ(told.size(), 4u);
+  EXPECT_TRUE(told[0].chosen && told[1].chosen);
+  EXPECT_NE(told[0].peer, told[1].peer);
+  for (const std::size_t i : {2u, 3u}) {
+    EXPECT_EQ(told[i].peer, "c");
+    EXPECT_NE(told[i].reason.find("its price is "), std::string::npos) << told[i].reason;
+  }
+}
+
+TEST_F(ExplanationTest, OfMachinesThatHaveANodeNoReasonIsCountedForOneWithoutAMachine) {
+  wanted.nodes.push_back(wanted.nodes[0]);
+  wanted.nodes[1].name = "m";
+  const Market market(machines, links);
+  Explanation explanation;
+  const Match match_of_one = match(market, wanted);
+  explanation.add_match(market, wanted, match_of_one);
+  EXPECT_EQ(explanation.get().machines.size(), 2u);
+  EXPECT_TRUE(explanation.against({"n", "m"}).empty());
+  explanation.add_refusal("b", "too old", "m");
+  ASSERT_EQ(explanation.against({"n", "m"}).size(), 1u);
+  EXPECT_EQ(explanation.against({"n", "m"})[0].text, "too old");
+  EXPECT_TRUE(explanation.against({"n", "m"})[0].counts);
+}
+
 TEST_F(ExplanationTest, AMachineThatIsNotInAnotherAreaIsNamedWithTheAreaAndTheOneThere) {
   wanted.nodes.push_back(wanted.nodes[0]);
   wanted.nodes[1].name = "m";
