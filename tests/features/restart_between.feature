@@ -33,6 +33,10 @@ Feature: Daemons killed between states
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
 
   Scenario Outline: <killed> killed while work is stopped
@@ -57,6 +61,10 @@ Feature: Daemons killed between states
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
 
   Scenario: What work writes while it is stopped comes back
@@ -101,6 +109,10 @@ Feature: Daemons killed between states
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
 
   Scenario: A daemon is stopped for an upgrade while work runs

@@ -34,6 +34,10 @@ Feature: Daemons killed exactly at the states of a container
     Examples:
       | killed        | work    | state    |
       | bob           | task    | starting |
+
+    @nightly
+    Examples:
+      | killed        | work    | state    |
       | bob           | service | starting |
       | alice and bob | task    | starting |
 
@@ -64,17 +68,17 @@ Feature: Daemons killed exactly at the states of a container
 
     Examples:
       | killed        | work    | state                     |
-      | bob           | task    | starting although it runs |
       | bob           | service | starting although it runs |
       | bob           | service | running                   |
-      | alice         | task    | starting                  |
-      | alice         | service | starting                  |
-      | alice         | service | running                   |
-      | alice and bob | service | starting although it runs |
 
     @nightly
     Examples:
       | killed        | work    | state                     |
+      | bob           | task    | starting although it runs |
+      | alice         | task    | starting                  |
+      | alice         | service | starting                  |
+      | alice         | service | running                   |
+      | alice and bob | service | starting although it runs |
       | bob           | task    | running                   |
       | alice         | task    | running                   |
 
@@ -98,8 +102,12 @@ Feature: Daemons killed exactly at the states of a container
     Examples:
       | killed        | state         |
       | bob           | being stopped |
-      | bob           | ended         |
       | bob           | releasing     |
+
+    @nightly
+    Examples:
+      | killed        | state         |
+      | bob           | ended         |
       | alice         | being stopped |
       | alice         | ended         |
       | alice         | releasing     |
@@ -125,6 +133,10 @@ Feature: Daemons killed exactly at the states of a container
     Examples:
       | killed        | state     |
       | bob           | ended     |
+
+    @nightly
+    Examples:
+      | killed        | state     |
       | bob           | releasing |
       | alice         | ended     |
       | alice         | releasing |
@@ -155,5 +167,9 @@ Feature: Daemons killed exactly at the states of a container
     Examples:
       | killed        |
       | bob           |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice         |
       | alice and bob |

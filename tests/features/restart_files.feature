@@ -30,6 +30,10 @@ Feature: Daemons killed while files are on their way
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
 
   Scenario Outline: <killed> killed while results are fetched
@@ -52,4 +56,8 @@ Feature: Daemons killed while files are on their way
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |

@@ -34,16 +34,16 @@ Feature: Daemons killed exactly at the states of an allocation
       | bob           | task    | reserved  |
       | bob           | service | allocated |
       | bob           | task    | starting  |
-      | bob           | service | starting  |
       | alice         | service | reserved  |
       | alice         | task    | allocated |
       | alice and bob | task    | allocated |
-      | alice and bob | task    | starting  |
       | alice and bob | service | starting  |
 
     @nightly
     Examples:
       | killed        | work    | state     |
+      | bob           | service | starting  |
+      | alice and bob | task    | starting  |
       | bob           | service | reserved  |
       | bob           | task    | allocated |
       | alice         | task    | reserved  |
@@ -76,17 +76,17 @@ Feature: Daemons killed exactly at the states of an allocation
 
     Examples:
       | killed        | work    | state                     |
-      | bob           | task    | starting although it runs |
       | bob           | service | starting although it runs |
       | bob           | task    | running                   |
-      | alice         | task    | starting                  |
       | alice         | service | starting                  |
       | alice         | service | running                   |
-      | alice and bob | service | starting although it runs |
 
     @nightly
     Examples:
       | killed        | work    | state                     |
+      | bob           | task    | starting although it runs |
+      | alice         | task    | starting                  |
+      | alice and bob | service | starting although it runs |
       | bob           | service | running                   |
       | alice         | task    | running                   |
 
@@ -118,10 +118,14 @@ Feature: Daemons killed exactly at the states of an allocation
     Examples:
       | killed        | state     |
       | bob           | ended     |
-      | bob           | releasing |
-      | alice         | ended     |
       | alice         | releasing |
       | alice and bob | ended     |
+
+    @nightly
+    Examples:
+      | killed        | state     |
+      | bob           | releasing |
+      | alice         | ended     |
       | alice and bob | releasing |
 
   Scenario Outline: <killed> killed once a service that is shut down is <state>
@@ -152,14 +156,18 @@ Feature: Daemons killed exactly at the states of an allocation
     Examples:
       | killed        | state         |
       | bob           | being stopped |
-      | bob           | ended         |
       | bob           | releasing     |
       | alice         | being stopped |
       | alice         | ended         |
+      | alice and bob | releasing     |
+
+    @nightly
+    Examples:
+      | killed        | state         |
+      | bob           | ended         |
       | alice         | releasing     |
       | alice and bob | being stopped |
       | alice and bob | ended         |
-      | alice and bob | releasing     |
 
   Scenario Outline: <killed> killed once a service that has failed its health check is restarting
     When alice deploys
@@ -186,4 +194,8 @@ Feature: Daemons killed exactly at the states of an allocation
       | killed        |
       | bob           |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |

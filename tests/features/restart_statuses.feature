@@ -33,18 +33,18 @@ Feature: Daemons killed exactly at the states of a deployment
     Examples:
       | killed        | work    | state        |
       | alice         | task    | preparing    |
-      | alice         | task    | committing   |
       | alice         | service | committing   |
       | alice         | task    | provisioning |
-      | alice         | service | provisioning |
       | bob           | task    | committing   |
       | bob           | service | provisioning |
-      | alice and bob | service | committing   |
-      | alice and bob | task    | provisioning |
 
     @nightly
     Examples:
       | killed        | work    | state        |
+      | alice         | task    | committing   |
+      | alice         | service | provisioning |
+      | alice and bob | service | committing   |
+      | alice and bob | task    | provisioning |
       | alice         | service | preparing    |
       | bob           | service | committing   |
       | bob           | task    | provisioning |
@@ -78,11 +78,11 @@ Feature: Daemons killed exactly at the states of a deployment
       | killed        | work    |
       | alice         | service |
       | bob           | task    |
-      | alice and bob | task    |
 
     @nightly
     Examples:
       | killed        | work    |
+      | alice and bob | task    |
       | alice         | task    |
       | bob           | service |
 
@@ -107,6 +107,10 @@ Feature: Daemons killed exactly at the states of a deployment
       | alice         | collecting |
       | alice         | releasing  |
       | bob           | collecting |
+
+    @nightly
+    Examples:
+      | killed        | state      |
       | bob           | releasing  |
       | alice and bob | collecting |
       | alice and bob | releasing  |
@@ -131,9 +135,13 @@ Feature: Daemons killed exactly at the states of a deployment
     Examples:
       | killed        | state     |
       | alice         | ending    |
-      | alice         | releasing |
       | bob           | ending    |
       | bob           | releasing |
+
+    @nightly
+    Examples:
+      | killed        | state     |
+      | alice         | releasing |
       | alice and bob | ending    |
       | alice and bob | releasing |
 
@@ -163,6 +171,10 @@ Feature: Daemons killed exactly at the states of a deployment
       | killed        |
       | alice         |
       | bob           |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
 
   Scenario: Both daemons are killed after the end of deployments, whose reasons, output and results stay

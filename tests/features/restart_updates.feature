@@ -46,20 +46,20 @@ Feature: Daemons killed while a running deployment is updated
       | killed          | work    | state     |
       | alice           | added   | unplaced  |
       | bob             | added   | starting  |
-      | alice and bob   | added   | starting  |
       | alice           | moved   | requested |
-      | alice and carol | moved   | starting  |
+      | carol           | moved   | requested |
       | alice           | dropped | left      |
       | bob             | dropped | left      |
+      | alice           | moved   | starting  |
 
     @nightly
     Examples:
       | killed          | work    | state     |
+      | alice and bob   | added   | starting  |
+      | alice and carol | moved   | starting  |
       | bob             | added   | unplaced  |
       | alice and bob   | added   | unplaced  |
       | alice           | added   | starting  |
-      | carol           | moved   | requested |
-      | alice           | moved   | starting  |
 
   Scenario Outline: <killed> killed once what an update has moved runs at another machine
     Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
@@ -90,6 +90,10 @@ Feature: Daemons killed while a running deployment is updated
     Examples:
       | killed          |
       | carol           |
+
+    @nightly
+    Examples:
+      | killed          |
       | alice and carol |
 
   Scenario Outline: <killed> killed once a task, whose machine is changed, is <state>
@@ -116,13 +120,13 @@ Feature: Daemons killed while a running deployment is updated
     Examples:
       | killed          | state     |
       | alice           | awaited   |
-      | alice and bob   | left      |
-      | alice and carol | requested |
       | carol           | starting  |
 
     @nightly
     Examples:
       | killed          | state     |
+      | alice and bob   | left      |
+      | alice and carol | requested |
       | bob             | awaited   |
       | bob             | left      |
       | alice           | requested |
@@ -150,4 +154,8 @@ Feature: Daemons killed while a running deployment is updated
     Examples:
       | killed        |
       | alice         |
+
+    @nightly
+    Examples:
+      | killed        |
       | alice and bob |
