@@ -8,7 +8,6 @@ busy machine. The daemon is left suspended in the state that is waited for.
 
 import json
 import pathlib
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -38,14 +37,25 @@ def halt(machine):
             raise ClusterError(f"{machine.name}: the daemon is not suspended")
 
 
+LOOKED = {}  # machine -> what its files held at the last look, and what that says
+
+
 def rows(machine):
     """Of a daemon that is suspended or ended: (collection, id, text) of each document."""
-    with tempfile.TemporaryDirectory(prefix="nunet-store-", dir=machine.cluster.folder) as folder:
-        for name in ("nunet.db", "nunet.db-wal"):
-            if (machine.work_dir / name).exists():
-                shutil.copy(machine.work_dir / name, folder)
-        with sqlite3.connect(f"{folder}/nunet.db") as store:
-            found = store.execute("SELECT collection, id, body FROM documents").fetchall()
+    files = [machine.work_dir / name for name in ("nunet.db", "nunet.db-wal")]
+    held = {file.name: file.read_bytes() for file in files if file.exists()}
+    if machine not in LOOKED or LOOKED[machine][0] != held:
+        LOOKED[machine] = held, read(held)
+    return LOOKED[machine][1]
+
+
+def read(held):
+    """The files of a store are given back to a folder in memory: a look must not wait for a disk."""
+    with tempfile.TemporaryDirectory(prefix="nunet-store-", dir="/dev/shm") as folder:
+        for name, content in held.items():
+            pathlib.Path(folder, name).write_bytes(content)
+        store = sqlite3.connect(f"file:{folder}/nunet.db?mode=ro", uri=True)
+        found = store.execute("SELECT collection, id, body FROM documents").fetchall()
         store.close()
     return found
 
