@@ -5,13 +5,10 @@ how a command gets there (inside()), how the host is booted and ended, and how i
 """
 
 import contextlib
-import ctypes
-import json
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import zlib
@@ -145,17 +142,7 @@ class Host(Machine):
     def healthy(self):
         if not self.daemon or not self.daemon.alive:
             raise Hopeless(f"{self.name}: the daemon has ended{self.log_tail()}")
-        return self.ask("/health").get("status") == "ok"
-
-    def ask(self, request):
-        """The answer of its daemon to GET. Without a process, since a network asks many times until all answer."""
-        with self.connect_to_rest() as connection:
-            connection.sendall(f"GET {request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-        return json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")
-
-    def connect_to_rest(self):
-        return socket.create_connection(("127.0.0.1", self.rest_port), 10)
+        return self.rest("/health").get("status") == "ok"
 
     def stop(self, grace=STOP_GRACE):
         if self.daemon and self.daemon.alive:
@@ -257,33 +244,6 @@ def copy_end(source, target):
         shutil.copyfileobj(read, written)
 
 
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def enter_network(file):
-    """Of this thread alone."""
-    if LIBC.setns(file, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-def socket_in(namespace):
-    """A TCP socket of a network namespace."""
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        other = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-        try:
-            enter_network(other)
-            try:
-                return socket.socket()
-            finally:
-                enter_network(own)
-        finally:
-            os.close(other)
-    finally:
-        os.close(own)
-
-
 BOOT_SCRIPT = """mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 echo "$0" >/proc/sys/kernel/hostname
 env "$@" sh -c 'echo "ready $FAKETIME_SHARED"; exec sleep infinity >/dev/null 2>&1' &
@@ -332,16 +292,6 @@ class NamespaceHost(Host):
         clock = ["env", *assignments({**self.fake_clock(), "FAKETIME_SHARED": self.shared_clock})] if self.clock else []
         return ["nsenter", "--target", str(self.init.pid), "--net", "--mount", "--pid", "--uts", f"--wdns={self.home}", *clock,
                 *(str(word) for word in command)]
-
-    def connect_to_rest(self):
-        connection = socket_in(self.namespace)
-        try:
-            connection.settimeout(10)
-            connection.connect(("127.0.0.1", self.rest_port))
-        except OSError:
-            connection.close()
-            raise
-        return connection
 
     def launch_daemon(self, command):
         # The daemon becomes a child of `init`, so nothing of it is outside of the host.

@@ -14,6 +14,21 @@ from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, control_group
 
 from testnet.hosts import ARTIFACTS, MARK, START_SCRIPT, Host, reporting
 
+# Without urllib, whose import takes longer than all the rest: a daemon is asked many times until it answers.
+ASK = """
+import socket, sys
+try:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as connection:
+        connection.sendall(f"GET {sys.argv[2]} HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+except OSError as error:
+    sys.exit(f"no answer: {error}")
+head, _, content = answer.partition(b"\\r\\n\\r\\n")
+if head.split(b" ", 2)[1:2] != [b"200"]:
+    sys.exit(f"{head.decode()}: {content.decode()}")
+print(content.decode())
+"""
+
 
 class SshHost(Host):
     """A machine reached by ssh. Its home is a folder there; `home` here has the files that are copied to it."""
@@ -107,6 +122,13 @@ class SshHost(Host):
         if not self.daemon.alive:
             raise Hopeless(f"{self.name}: the daemon has ended{self.log_tail()}")
         return self.rest("/health").get("status") == "ok"
+
+    def rest(self, path):
+        """The answer of its daemon to GET, as JSON."""
+        finished = self.run("/usr/bin/python3", "-I", "-S", "-c", ASK, self.rest_port, path)
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {path}: {finished.err.strip() or finished.out.strip()}")
+        return finished.json
 
     def log_tail(self, lines=25):
         with contextlib.suppress(ClusterError):

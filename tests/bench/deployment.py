@@ -21,7 +21,8 @@ import time
 
 import bench_lib
 from bench_lib import IMAGE, connect, figure, median_of, of_status, ratio
-from nunet_cluster import NUNET, Cluster, ClusterError, lighten
+from light_keys import lighten
+from nunet_cluster import NUNET, Cluster, ClusterError
 
 ROUNDS, STARTS, FIFTY = 9, 5, 50
 IDLE_SECONDS = 20

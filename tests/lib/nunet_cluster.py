@@ -10,7 +10,7 @@ with a deadline. Standard library only.
 """
 
 import contextlib
-import hashlib
+import ctypes
 import itertools
 import json
 import os
@@ -25,10 +25,10 @@ import tempfile
 import time
 
 import probes
+from light_keys import PASSPHRASE, Key
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NUNET = os.environ.get("NUNET", str(ROOT / "build/nunet"))
-PASSPHRASE = "correct horse battery staple"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -41,10 +41,9 @@ class Hopeless(ClusterError):
 
 
 def wait_for(condition, what, timeout=30.0, interval=0.05):
-    """Polls until `condition()` is truthy and returns that; ClusterError after `timeout` seconds."""
-    end = time.monotonic() + timeout
-    seen = None
-    while time.monotonic() < end:
+    """Polls until `condition()` is truthy and returns that; ClusterError after `timeout` seconds. What takes long is asked less often."""
+    begin, waited, seen = time.monotonic(), 0, None
+    while waited < timeout:
         try:
             value = condition()
             if value:
@@ -54,7 +53,8 @@ def wait_for(condition, what, timeout=30.0, interval=0.05):
             raise
         except (ClusterError, OSError, ValueError) as error:
             seen = error
-        time.sleep(interval)
+        time.sleep(max(interval, min(waited / 20, 0.25)))
+        waited = time.monotonic() - begin
     raise ClusterError(f"{what}: not within {timeout:.0f} s (last seen: {seen!r})")
 
 
@@ -181,10 +181,19 @@ class Machine:
                 (self.user_dir / part).parent.mkdir(mode=0o700, exist_ok=True)
                 shutil.copy(user_of.user_dir / part, self.user_dir / part)
         for name in ("dms",) if user_of else ("user", "dms"):
-            self.must("cap", "new", name)
-            if self.cluster.light_keys:
-                lighten(self.user_dir / "key" / f"{name}.json")
+            self.new_context(name)
         self.must("cap", "anchor", "-c", "dms", "--root", self.did("user"))
+
+    def new_context(self, name):
+        """A key, and its capability context without anchors."""
+        if not self.cluster.light_keys:
+            self.must("cap", "new", name)
+            return
+        key = Key()
+        key.save(self.user_dir, name)
+        key.save_context(self.user_dir, name)
+        if self.user:
+            self.own(*self.user_dir.rglob("*"))
 
     def accept(self, other, *capabilities, duration="24h"):
         """Grants the capabilities to `other`'s daemon on this machine."""
@@ -206,7 +215,7 @@ class Machine:
                                             stderr=subprocess.STDOUT, start_new_session=True)
         self.cluster.children.append(self.process)
         self.was_killed = False
-        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout)
+        self.wait_healthy(timeout)
 
     def start_unread(self, timeout=30):
         """Starts the daemon at log level debug, and closes its output after the first line."""
@@ -217,21 +226,35 @@ class Machine:
         self.was_killed = False
         self.process.stdout.readline()
         self.process.stdout.close()
-        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout)
+        self.wait_healthy(timeout)
+
+    def wait_healthy(self, timeout=30):
+        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout, 0.01)
 
     def healthy(self):
         if self.process is not None and self.process.poll() is not None:
             raise Hopeless(f"{self.name}: the daemon ended with {self.process.returncode}{self.log_tail()}")
         return self.rest("/health").get("status") == "ok"
 
-    def rest(self, path, body=None, method=None, host="127.0.0.1", timeout=10):
-        """Calls the daemon's REST API from this machine; the answer as JSON."""
-        finished = self.run("/usr/bin/python3", "-I", "-S", "-c", REST_CLIENT, f"http://{host}:{self.rest_port}{path}",
-                            method or ("GET" if body is None else "POST"), input=json.dumps(body) if body is not None else "",
-                            timeout=timeout + 5)
-        if finished.status != 0:
-            raise ClusterError(f"{self.name}: {path}: {finished.err.strip() or finished.out.strip()}")
-        return finished.json
+    def rest(self, path, body=None, timeout=10):
+        """Calls the daemon's REST API from this machine, with a body if there is one: text, or what becomes JSON. The answer as JSON.
+        Without a process, since a daemon is asked many times until it answers."""
+        content = (body if isinstance(body, str) else json.dumps(body)).encode() if body is not None else b""
+        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" \
+               f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        try:
+            with socket_in(self.namespace) as connection:
+                connection.settimeout(timeout)
+                connection.connect(("127.0.0.1", self.rest_port))
+                connection.sendall(head.encode() + content)
+                answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        except OSError as error:
+            raise ClusterError(f"{self.name}: {path}: no answer: {error}") from error
+        head, _, content = answer.partition(b"\r\n\r\n")
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise ClusterError(f"{self.name}: {path}: HTTP {status[0].decode() if status else 'without a status'}: {content.decode()}")
+        return json.loads(content)
 
     def peer_id(self):
         """Its daemon has answered once."""
@@ -372,26 +395,26 @@ class Machine:
         return wait_for(reached, f"{self.name}: deployment {deployment} is {' or '.join(states)}", timeout, 0.1)
 
 
-# Without urllib, whose import takes longer than all the rest: a daemon is asked many times until it answers.
-REST_CLIENT = """
-import socket, sys
-authority, _, path = sys.argv[1].removeprefix("http://").partition("/")
-host, _, port = authority.rpartition(":")
-body = sys.stdin.buffer.read()
-head = f"{sys.argv[2]} /{path} HTTP/1.1\\r\\nHost: {authority}\\r\\nContent-Type: application/json\\r\\n" \\
-       f"Content-Length: {len(body)}\\r\\nConnection: close\\r\\n\\r\\n"
-try:
-    with socket.create_connection((host, int(port)), 10) as connection:
-        connection.sendall(head.encode() + body)
-        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-except OSError as error:
-    sys.exit(f"no answer: {error}")
-head, _, content = answer.partition(b"\\r\\n\\r\\n")
-status = head.split(b" ", 2)[1:2]
-if status != [b"200"]:
-    sys.exit(f"HTTP {status[0].decode() if status else 'without a status'}: {content.decode()}")
-print(content.decode())
-"""
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def enter_network(file):
+    """Of this thread alone."""
+    if LIBC.setns(file, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def socket_in(namespace):
+    """A TCP socket of a network namespace, or without one of this process's."""
+    if not namespace:
+        return socket.socket()
+    with open("/proc/thread-self/ns/net", "rb") as own, open(f"/run/netns/{namespace}", "rb") as other:
+        enter_network(other.fileno())
+        try:
+            return socket.socket()
+        finally:
+            enter_network(own.fileno())
 
 
 def kill_group(process):
@@ -405,7 +428,7 @@ class Cluster:
     """Machines that can reach each other, and no others."""
 
     def __init__(self, namespaces=False, light_keys=False):
-        """With `light_keys` the keys that make_identities() makes open in milliseconds instead of a second."""
+        """With `light_keys` the keys that make_identities() makes open at once instead of in a second."""
         self.namespaces, self.light_keys = namespaces, light_keys
         # Of the machines that are added from now on: settings beside those of Machine.write_config(), sizes of disks that hold
         # the work folder, which have a clock that can be set, and whose commands and daemon are those of another user.
@@ -568,23 +591,3 @@ def children_of(parents):
                 if int(stat_of(entry)[1]) in parents:
                     found.add(int(entry.name))
     return found
-
-
-def lighten(file):
-    """Encrypts a key file anew at a cost of milliseconds: the format is the same, but a search for the passphrase costs less."""
-    key = json.loads(file.read_text())
-    crypto = key["crypto"]
-    params, secret = crypto["kdfparams"], PASSPHRASE.encode()
-
-    def derive(n):
-        return hashlib.scrypt(secret, salt=bytes.fromhex(params["salt"]), n=n, r=params["r"], p=params["p"], dklen=64, maxmem=1 << 30)
-
-    def encrypt(derived, data):  # AES in counter mode: encrypting and decrypting are one
-        return subprocess.run(["openssl", "enc", "-aes-256-ctr", "-K", derived[:32].hex(), "-iv", crypto["cipherparams"]["iv"]],
-                              input=data, capture_output=True, check=True).stdout
-
-    before, after = derive(params["n"]), derive(4096)
-    ciphertext = encrypt(after, encrypt(before, bytes.fromhex(crypto["ciphertext"])))
-    params["n"], crypto["ciphertext"] = 4096, ciphertext.hex()
-    crypto["mac"] = hashlib.sha3_256(after[32:] + ciphertext).hexdigest()
-    file.write_text(json.dumps(key, indent=2))

@@ -9,6 +9,7 @@ from behave import given, then, when
 
 import nunet_cluster
 from libp2p_wire import UNKNOWN_PEER
+from light_keys import Key
 
 DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
@@ -126,20 +127,14 @@ def nothing_outside(context, folder):
 
 # --- keys, contexts, tokens
 
-def make(context, name, kind, key):
-    machine = context.cluster.machines[name]
-    machine.must(kind, "new", key)
-    nunet_cluster.lighten(machine.user_dir / "key" / f"{key}.json")
-
-
 @given('{name:w} has a key "{key}"')
 def has_a_key(context, name, key):
-    make(context, name, "key", key)
+    Key().save(context.cluster.machines[name].user_dir, key)
 
 
 @given('{name:w} has a context "{key}"')
 def has_a_context(context, name, key):
-    make(context, name, "cap", key)
+    context.cluster.machines[name].new_context(key)
 
 
 @then('the output is a token of "{issuer}" for "{subject}" with "{first}" and "{second}"')

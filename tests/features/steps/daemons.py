@@ -142,16 +142,16 @@ def daemon_reports(context, name, text):
 @when('"{body}" is posted to "{path}" on {name:w}')
 def post_text(context, body, path, name):
     machine = context.cluster.machines[name]
-    context.machine = machine
-    script = nunet_cluster.REST_CLIENT
-    context.answer = machine.run("/usr/bin/python3", "-I", "-c", script, f"http://127.0.0.1:{machine.rest_port}{path}", "POST",
-                                 input=body)
+    try:
+        context.told = f"HTTP 200: {machine.rest(path, body)}"
+    except nunet_cluster.ClusterError as error:
+        context.told = str(error)
 
 
 @then("the answer is HTTP {code:d}")
 def answer_is_http(context, code):
-    assert f"HTTP {code}:" in context.answer.err, context.answer
-    assert "error" in json.loads(context.answer.err.split(":", 1)[1]), context.answer
+    _, found, content = context.told.partition(f"HTTP {code}: ")
+    assert found and "error" in json.loads(content), context.told
 
 
 # --- what goes over the wire

@@ -9,6 +9,7 @@ from behave import given, then, when
 
 import nunet_cluster
 from feature_world import path_of
+from light_keys import lighten
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -55,7 +56,7 @@ class Newcomer:
             self.find_id(line, finished.out)
         if line == "nunet init":
             for key in (self.machine.user_dir / "key").glob("*.json"):  # else each command takes as long as the search for a passphrase
-                nunet_cluster.lighten(key)
+                lighten(key)
 
     def filled_in(self, line):
         return re.sub(r"\bID\b", self.id, line) if "ID" in line.split() else line

@@ -6,7 +6,7 @@ import socket
 from behave import given, then, when
 
 from feature_world import identities, in_parallel
-from nunet_cluster import ClusterError, lighten, wait_for
+from nunet_cluster import ClusterError, wait_for
 
 
 @given('machines "{first:w}", "{second:w}" and "{third:w}" that trust the organisation "{org:w}" of {owner:w}')
@@ -16,8 +16,7 @@ def trust_organisation(context, first, second, third, org, owner):
 
     def make():
         in_parallel(lambda machine: machine.make_identities(), machines)
-        home.must("cap", "new", org)
-        lighten(home.user_dir / "key" / f"{org}.json")
+        home.new_context(org)
         for machine in machines:
             machine.must("cap", "anchor", "-c", "dms", "--root", home.did(org))
 
