@@ -165,13 +165,12 @@ class Ensemble:
 
 def marked(mark):
     """(pid, parent, arguments) of the processes whose command line has the mark."""
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                if mark.encode() in line:
-                    parent = int(nunet_cluster.stat_of(entry)[1])
-                    yield int(entry.name), parent, line.decode(errors="replace").split("\0")
+    for pid in nunet_cluster.pids():
+        with contextlib.suppress(OSError):
+            line = nunet_cluster.of_process(pid, "cmdline")
+            if mark.encode() in line:
+                parent = int(nunet_cluster.stat_of(f"/proc/{pid}")[1])
+                yield pid, parent, line.decode(errors="replace").split("\0")
 
 
 # --- what is left

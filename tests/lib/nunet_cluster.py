@@ -558,16 +558,24 @@ def port_is_free(port):
     return True
 
 
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def of_process(pid, file):
+    """A file of /proc. Without pathlib: a watch reads those of all processes again and again."""
+    with open(f"/proc/{pid}/{file}", "rb", buffering=0) as opened:
+        return opened.read()
+
+
 def processes_of(folder):
     """(pid, command line) of each process that names the cluster's folder in its arguments or its home."""
     marks = (str(folder).encode(), f"HOME={folder}".encode())
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
+    for pid in pids():
         with contextlib.suppress(OSError):
-            line = (entry / "cmdline").read_bytes()
-            if marks[0] in line or marks[1] in (entry / "environ").read_bytes():
-                yield int(entry.name), line.replace(b"\0", b" ").decode(errors="replace").strip()
+            line = of_process(pid, "cmdline")
+            if pid != os.getpid() and (marks[0] in line or marks[1] in of_process(pid, "environ")):
+                yield pid, line.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def control_group(work_dir):
@@ -585,9 +593,8 @@ def stat_of(task):
 
 def children_of(parents):
     found = set()
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if int(stat_of(entry)[1]) in parents:
-                    found.add(int(entry.name))
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            if int(stat_of(f"/proc/{pid}")[1]) in parents:
+                found.add(pid)
     return found
