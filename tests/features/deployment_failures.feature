@@ -59,6 +59,7 @@ Feature: Failed deployments
       | deployment | allocation | script | type    | at  | lease | timeout |
       | unreverted | unreverted | counts | service | bob | 4s    | 60s     |
     Then deployment "unreverted" is running
+    And "unreverted" counts on
     When ida shuts "unreverted" down
     Then the log of ida says "no reply to /dms/deployment/revert"
     And deployment "unreverted" is completed

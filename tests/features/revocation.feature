@@ -40,6 +40,7 @@ Feature: Revocations
     And "guest" of alice is answered by bob and by carol
 
   Scenario: A context without the capability cannot spread revocations
+    Given alice grants "/dms/node/peers" on its daemon to "guest"
     When the daemons of alice, bob and carol are started and connected
     And alice runs "nunet cap broadcast -c guest"
     Then it ends with status 3
