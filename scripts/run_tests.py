@@ -30,6 +30,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -399,13 +400,22 @@ def environment(options, folder):
                 TSAN_OPTIONS=f"halt_on_error=1:second_deadlock_stack=1:suppressions={supp}")
 
 
+def limited(job, at_once):
+    """The job, once `at_once`, a semaphore, lets it begin."""
+    def run():
+        with at_once:
+            return job()
+    return run
+
+
 def collect(options):
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder, docker_engine(options) as docker:
         os.chmod(folder, 0o711)  # some daemons run as another user
         env = environment(options, folder) | docker
-        jobs = [job for suite in options.only for job in JOBS[suite](options, env)]
-        with concurrent.futures.ThreadPoolExecutor(options.jobs + 2) as pool:
+        busy = threading.Semaphore(options.jobs + 2)
+        jobs = [job if suite == "features" else limited(job, busy) for suite in options.only for job in JOBS[suite](options, env)]
+        with concurrent.futures.ThreadPoolExecutor(options.jobs + 4) as pool:  # scenarios wait for half of their time
             for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
                 for outcome in done.result():
                     outcomes.append(outcome)
