@@ -56,10 +56,6 @@ TEST(Instances, EachKindOfConstraintDecidesMany) {
       using Nothing::operator();
       void operator()(WantedNode& node) const { node.copies = 1; }
     };
-    struct Spread : Nothing {
-      using Nothing::operator();
-      void operator()(WantedNode& node) const { node.spread = Area::machine; }
-    };
     struct Pins : Nothing {
       using Nothing::operator();
       void operator()(WantedNode& node) const {
@@ -78,15 +74,14 @@ TEST(Instances, EachKindOfConstraintDecidesMany) {
     without("round trips", RoundTrips());
     without("bandwidth", Bandwidth());
     without("what was not measured", Unmeasured());
-    without("areas between nodes", Areas());
+    without("areas", Areas());
     without("exclusions", Exclusions());
     without("copies", Copies());
-    without("areas of copies", Spread());
     without("pins", Pins());
     without("places that are accepted", Accepted());
     without("places that are rejected", Rejected());
   }
-  EXPECT_EQ(decided.size(), 11u);
+  EXPECT_EQ(decided.size(), 10u);
   for (const auto& [what, count] : decided) EXPECT_GT(count, 5) << what;
 }
 

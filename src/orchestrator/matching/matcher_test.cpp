@@ -145,7 +145,7 @@ TEST(Market, ALinkThatIsAddedCountsLikeThoseFromTheBeginning) {
   const Market built(machines, links);
   Market added(machines);
   for (const Link& link : links) added.add(link);
-  for (const Market* market : {&built, &added}) {
+  for (const Market* market : std::initializer_list<const Market*>{&built, &added}) {
     const std::uint32_t p = market->find_peer("p").value();
     const Market::Measured& q = market->measured(p, market->find_peer("q").value());
     EXPECT_EQ(q.rtt, Duration(7ms));
