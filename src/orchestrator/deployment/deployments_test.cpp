@@ -154,6 +154,7 @@ TEST_F(DeploymentsTest, APlanAsksAgainForANodeWhileAMachineIsLeftWhoseBidHasName
   NewDeploymentRequest request;
   request.ensemble = one_task_ensemble();
   request.ensemble.allocations["more"] = request.ensemble.allocations.at("task");
+  request.ensemble.allocations["more"].dns_name = "more";
   request.ensemble.nodes["rest"] = request.ensemble.nodes.at("node");
   request.ensemble.nodes["rest"].allocations = {"more"};
   DeploymentPlanReply reply = ask(kDeploymentPlan, request);  // both bid for the first node of a request

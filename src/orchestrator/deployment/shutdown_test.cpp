@@ -193,9 +193,11 @@ TEST_F(DeploymentTest, AReleaseIsRequestedAgainOnceItsProviderIsConnected) {
   w.settle(5min);
   ASSERT_EQ(deployment->status(), DeploymentStatus::shutting_down);
   int failures = 0;
+  log::set_level(log::Level::info);
   log::set_sink([&](const log::Line&) { ++failures; });
   EXPECT_TRUE(until([&] { return failures > 0; }, 1min));
   log::set_sink({});
+  log::set_level(log::Level::warn);
   w.settle(100ms);  // the pause has begun
   cut(b, false);
   EXPECT_TRUE(until([&] { return provider.runs.empty(); }, 2 * kReleasePause + 1s));
