@@ -413,9 +413,9 @@ def collect(options):
     with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder, docker_engine(options) as docker:
         os.chmod(folder, 0o711)  # some daemons run as another user
         env = environment(options, folder) | docker
-        busy = threading.Semaphore(options.jobs + 2)
+        busy = threading.Semaphore(options.jobs + 1)
         jobs = [job if suite == "features" else limited(job, busy) for suite in options.only for job in JOBS[suite](options, env)]
-        with concurrent.futures.ThreadPoolExecutor(options.jobs + 4) as pool:  # scenarios wait for half of their time
+        with concurrent.futures.ThreadPoolExecutor(options.jobs + 3) as pool:  # scenarios wait for half of their time
             for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
                 for outcome in done.result():
                     outcomes.append(outcome)
@@ -465,7 +465,7 @@ def main():
     parser.add_argument("--only", action="append", choices=list(JOBS), help="a suite; may be repeated (all but interop)")
     parser.add_argument("--modules", nargs="*", help="only these modules' unit tests")
     parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 2))
-    parser.add_argument("--timeout", type=float, default=120, help="seconds that one test may take (120)")
+    parser.add_argument("--timeout", type=float, default=240, help="seconds that one test may take (240)")
     options = parser.parse_args()
     options.only = options.only or SUITES
 
