@@ -235,7 +235,9 @@ Result<void> check_ports(const std::string& at, const Node& node) {
 Result<void> check_places(const std::string& at, const std::vector<capability::Location>& places) {
   if (places.size() > kMaxList) return wrong("{}: more than {} places", at, kMaxList);
   for (std::size_t i = 0; i < places.size(); ++i) {
-    if (places[i].continent.empty()) return wrong("{}[{}].continent: expected the name of a continent", at, i);
+    if (places[i].continent.empty())
+      return wrong("{}[{}].continent: {}expected the name of a continent", at, i,
+                   places[i].country.empty() ? "" : "a country needs its continent: ");
     if (!places[i].city.empty() && places[i].country.empty())
       return wrong("{}[{}].country: a city needs its country", at, i);
   }
