@@ -265,6 +265,7 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
   manifest.subnet = record.ensemble.subnet;
   for (auto& [name, allocation] : manifest.allocations) {
     allocation.restarts = restarts_of(record, name, allocation);
+    if (is_final(allocation.status)) allocation.health = Health::unknown;  // what has ended has none
     show_stopping(record, name, allocation);
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
       allocation.healthcheck = spec->second.healthcheck;

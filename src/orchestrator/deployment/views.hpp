@@ -16,7 +16,7 @@ namespace dms::orchestrator {
 /// that the manifest does not have are terminated, and have never run.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
-/// With what the ensemble says of health checks and of the subnet.
+/// With what the ensemble says of health checks and of the subnet. What has ended has no health.
 [[nodiscard]] protocol::EnsembleManifest manifest_of(const DeploymentRecord& record);
 /// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run
 /// it is of: it has ended, has no machine, or is restarted.

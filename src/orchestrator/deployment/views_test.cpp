@@ -127,11 +127,13 @@ TEST_F(ViewsTest, ResultsThatWillNotComeAreNamedOnceTheirRunHasEnded) {
 TEST_F(ViewsTest, WhatHasEndedHasNoHealth) {
   entry("web").health = Health::healthy;
   EXPECT_EQ(status_of(record).allocations.at("web").health, Health::healthy);
+  EXPECT_EQ(manifest_of(record).allocations.at("web").health, Health::healthy);
   for (const AllocationStatus end :
        {AllocationStatus::completed, AllocationStatus::failed, AllocationStatus::terminated}) {
     entry("web").status = end;
     EXPECT_EQ(status_of(record).allocations.at("web").health, Health::unknown);
     EXPECT_EQ(info_of(record).allocations.at("web").health, Health::unknown);
+    EXPECT_EQ(manifest_of(record).allocations.at("web").health, Health::unknown);
   }
 }
 
