@@ -71,11 +71,11 @@ AllocationState state_of(const DeploymentRecord& record, const json::StringMap& 
   if (const auto moves = record.moves.find(name); moves != record.moves.end())
     state.moves = std::min(moves->second, state.restarts);
   if (const auto changes = record.changes.find(name); changes != record.changes.end()) state.changes = changes->second;
+  if (is_final(allocation.status)) state.peer = allocation.handle.address.host;  // its node may have moved since
   if (const auto node = record.manifest.nodes.find(allocation.node_id);
-      node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
+      state.peer.empty() && node != record.manifest.nodes.end() &&
+      (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
-  else if (is_final(allocation.status))
-    state.peer = allocation.handle.address.host;
   show_stopping(record, name, state);
   add_standbys(record, allocation.node_id, state);
   for (const Superseded& entry : record.superseded)

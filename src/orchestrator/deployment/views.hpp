@@ -13,7 +13,8 @@ namespace dms::orchestrator {
 /// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of
 /// what a provider may hold because a request to release it failed. What a shutdown has not ended yet is shown as
 /// running, with the reason. Of a deployment that ends or has ended, each allocation of the ensemble is shown: those
-/// that the manifest does not have are terminated, and have never run.
+/// that the manifest does not have are terminated, and have never run. What has ended is shown on the machine where it
+/// ended, also after its node has moved.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
 /// With what the ensemble says of health checks and of the subnet. What has ended has no health.

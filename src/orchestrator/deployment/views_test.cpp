@@ -124,6 +124,16 @@ TEST_F(ViewsTest, ResultsThatWillNotComeAreNamedOnceTheirRunHasEnded) {
   EXPECT_TRUE(info_of(record).allocations.at("db").absent.empty());
 }
 
+TEST_F(ViewsTest, WhatHasEndedIsShownOnTheMachineWhereItEndedAfterItsNodeHasMoved) {
+  entry("db").status = AllocationStatus::completed;
+  record.manifest.nodes.at("left").peer = "p-spare";
+  record.manifest.nodes.at("left").handle.address.host = "p-spare";
+  entry("web").handle.address.host = "p-spare";
+  EXPECT_EQ(status_of(record).allocations.at("db").peer, "p-left");
+  EXPECT_EQ(info_of(record).allocations.at("db").peer, "p-left");
+  EXPECT_EQ(status_of(record).allocations.at("web").peer, "p-spare");
+}
+
 TEST_F(ViewsTest, WhatHasEndedHasNoHealth) {
   entry("web").health = Health::healthy;
   EXPECT_EQ(status_of(record).allocations.at("web").health, Health::healthy);
