@@ -46,6 +46,7 @@ TEST_F(CliTest, HelpNamesEveryCommandAndItsFlags) {
   expect_golden("help_actor_cmd", nunet({"actor", "cmd", "-h"}).out, world.home);
   expect_golden("help_actor_tree", nunet({"actor", "tree", "-h"}).out, world.home);
   expect_golden("help_deploy", nunet({"deploy", "-h"}).out, world.home);
+  expect_golden("help_deployment_cancel", nunet({"deployment", "cancel", "-h"}).out, world.home);
   expect_golden("help_init", nunet({"init", "-h"}).out, world.home);
   expect_golden("help_run", nunet({"run", "-h"}).out, world.home);
   expect_golden("help_status", nunet({"status", "-h"}).out, world.home);

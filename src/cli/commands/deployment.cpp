@@ -581,6 +581,12 @@ Command deployment_commands() {
       "Ends what runs, fetches the rest of its output and releases it; the deployment is ShuttingDown meanwhile. If "
       "that\n"
       "takes longer than 40 s, it ends with 1, and the daemon continues.";
+  auto cancel = one_deployment("cancel", "Cancel a deployment that has not ended", "nunet deployment cancel 4f2a...",
+                               deployment_shutdown);
+  cancel.detail =
+      "The same as `nunet deployment shutdown`. Of a deployment that is still being deployed, bids and reservations "
+      "are\n"
+      "given back, and nothing runs; what has been started by then is ended, and its output is kept.";
   return {.name = "deployment",
           .summary = "Show, change, shut down and delete deployments",
           .children = {
@@ -592,7 +598,8 @@ Command deployment_commands() {
               explain_command(), logs_command(), results_command(),
               with_json(one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
                                        "nunet deployment manifest 4f2a...", deployment_manifest)),
-              update_command(), with_json(std::move(shutdown)), with_json(std::move(remove)), prune_command()}};
+              update_command(), with_json(std::move(shutdown)), with_json(std::move(cancel)),
+              with_json(std::move(remove)), prune_command()}};
 }
 
 }  // namespace dms::cli

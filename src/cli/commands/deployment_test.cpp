@@ -37,7 +37,8 @@ TEST_F(DeployTest, ADeploymentThatWasShutDownHasNotSucceeded) {
 }
 
 TEST_F(DeployTest, AnEmptyIdIsRefusedByTheNameOfItsArgument) {
-  for (const char* command : {"status", "info", "logs", "results", "manifest", "update", "shutdown", "delete"}) {
+  for (const char* command :
+       {"status", "info", "logs", "results", "manifest", "update", "shutdown", "cancel", "delete"}) {
     const auto positional = nunet({"deployment", command, ""});
     EXPECT_EQ(positional.code, 2) << command;
     EXPECT_THAT(positional.err, HasSubstr("<deployment>: the id of the deployment is empty")) << command;
@@ -66,7 +67,7 @@ TEST_F(DeployTest, TheFirstCharactersOfAnIdAreEnoughIfNoOtherBeginsSo) {
   const auto is_asked_for = [&](std::string_view id) {
     return asked.find(fmt::format("\"{}\"", id)) != std::string::npos;
   };
-  for (const char* command : {"status", "info", "logs", "manifest", "shutdown", "delete"}) {
+  for (const char* command : {"status", "info", "logs", "manifest", "shutdown", "cancel", "delete"}) {
     (void)nunet({"deployment", command, "4f2a1"});
     EXPECT_TRUE(is_asked_for("4f2a11")) << command << ": " << asked;
   }
@@ -176,6 +177,8 @@ TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
   EXPECT_EQ(nunet({"deployment", "status"}).code, 2);
   always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 0);
+  EXPECT_EQ(nunet({"deployment", "cancel", "abc"}).err, "Deployment abc is shut down.\n");
+  EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/shutdown");
   always(R"({"OK":true,"Error":"","Status":"Completed"})");
   const auto ended = nunet({"deployment", "shutdown", "abc"});
   EXPECT_EQ(ended.code, 0);
@@ -373,7 +376,7 @@ TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/delete");
   EXPECT_EQ(nunet({"deployment", "delete", "abc", "--json"}).out, "{\n  \"OK\": true,\n  \"Error\": \"\"\n}\n");
   always(R"({"OK":false,"Error":"it has not ended"})");
-  for (const char* command : {"update", "delete", "shutdown"}) {
+  for (const char* command : {"update", "delete", "shutdown", "cancel"}) {
     std::vector<std::string> words{"deployment", command, "abc", "--json"};
     if (words[1] == "update") words.insert(words.end(), {"-f", file});
     const auto refused = nunet(words);
