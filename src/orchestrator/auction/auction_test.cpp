@@ -293,7 +293,8 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
   std::string text = error();
   EXPECT_NE(text.find("nodes.node asks for 1 cores, 1 GiB memory, 1 GiB disk and null; 2 connected peers were asked, "
                       "none has bid; this machine does not bid: unknown behaviour: the actor in inbox root has no "
-                      "behaviour /dms/deployment/request; compare with `nunet actor cmd /dms/node/peers/list`"),
+                      "behaviour /dms/deployment/request; a provider bids only if it has free all that the node asks "
+                      "for: compare with `nunet actor cmd /dms/node/peers/list`"),
             std::string::npos)
       << text;
   change = [](jobs::Ensemble& ensemble) {
@@ -595,7 +596,7 @@ TEST(ShortageTest, LaterReasonsAreCounted) {
   explanation.add_refusal("of another", "a");
   const std::string text = shortage.describe(one_task_ensemble(), {"node"}, explanation, 0);
   EXPECT_NE(text.find("9 connected peers were asked, 6 have bid; 2 bids do not count: a; 1 bid does not count: b; "
-                      "1 bid does not count: c; 2 for other reasons; compare"),
+                      "1 bid does not count: c; 2 for other reasons; a provider bids only if"),
             std::string::npos)
       << text;
 }

@@ -148,8 +148,9 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
   if (const std::string ahead = clocks(); !ahead.empty()) text += "; " + ahead;
   if (!self_declined_.empty()) text += "; this machine does not bid: " + self_declined_;
   return text + lease_hint(ensemble, missing) +
-         "; compare with `nunet actor cmd /dms/node/peers/list` and, on the provider, `nunet actor cmd "
-         "/dms/node/resources/free`; `nunet cap list -c dms` shows whether both have granted each other "
+         "; a provider bids only if it has free all that the node asks for: compare with `nunet actor cmd "
+         "/dms/node/peers/list` and, on the provider, `nunet actor cmd /dms/node/resources/free`; `nunet cap list -c "
+         "dms` shows whether both have granted each other "
          "/dms/deployment";
 }
 

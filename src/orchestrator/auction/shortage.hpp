@@ -2,8 +2,9 @@
 //
 // Model
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
-//     many peers were asked and have bid, why those have none of the nodes (matching/explanation.hpp), and how to see
-//     the rest. This node's own provider does say why (provider/bids.hpp, 4), and the text tells it.
+//     many peers were asked and have bid, why those have none of the nodes (matching/explanation.hpp), that a provider
+//     bids only if it has free all that the node asks for, and how to see the rest. This node's own provider does say
+//     why (provider/bids.hpp, 4), and the text tells it.
 //  2. Of peers that have not bid in a round because requests have expired when they arrive there (auction.hpp, 5), the
 //     text says how many there are, and how far their clocks are ahead.
 //  3. The kMaxShownReasons reasons of the most machines are told, each with their number; for the others, how many
