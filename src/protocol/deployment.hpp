@@ -272,10 +272,10 @@ struct DeploymentInfoReply {
   }
 };
 
-/// Why a machine that was heard in an auction was chosen for a node, or was not. Not in DMS 0.5.x.
+/// Why a machine that was heard in an auction, or may not bid, was chosen for a node, or was not. Not in DMS 0.5.x.
 struct MachineVerdict {
   std::string peer;
-  std::string node;  ///< empty: its bid does not count
+  std::string node;  ///< empty: its bid does not count, or it may not bid
   bool chosen = false;
   std::string reason;  ///< one printable line
   static constexpr auto json_fields() {

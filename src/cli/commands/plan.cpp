@@ -68,18 +68,18 @@ Command plan_command() {
       .name = "plan",
       .summary = "Show which machines an ensemble would get, and why",
       .detail =
-          "Asks for bids as `deploy` does, chooses machines, says for each machine that has bid why it is chosen or "
-          "not,\n"
-          "and withdraws the bids: nothing is reserved, and no input is uploaded. The exit code is 1 if a node would "
-          "get\n"
-          "no machine, or if an input is missing or cannot be read.",
+          "Asks for bids as `deploy` does, chooses machines, says for each machine that has bid or is excluded why it "
+          "is\n"
+          "chosen or not, and withdraws the bids: nothing is reserved, and no input is uploaded. The exit code is 1 if "
+          "a\n"
+          "node would get no machine, or if an input is missing or cannot be read.",
       .examples = {"nunet plan -f ensemble.yaml"},
       .options = {context_option(), ensemble_option(), any_file_option(), json_option()},
       .action = plan};
 }
 
 Command explain_command() {
-  auto command = one_deployment("explain", "Say for each machine that has bid why it was chosen or not",
+  auto command = one_deployment("explain", "Say for each machine that has bid or is excluded why it was chosen or not",
                                 "nunet deployment explain 4f2a...", explain);
   command.options.push_back(json_option());
   return command;

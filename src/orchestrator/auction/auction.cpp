@@ -168,6 +168,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     if (match_told_) match_told_(market, wanted, found);
     explanation_.add_match(market, wanted, found, survey_->links());
     for (const Refused& refused : refused_) explanation_.add_refusal(refused.peer, refused.why, refused.node);
+    explanation_.set_excluded(excluded_now(taken));
     if (choice_told_) choice_told_(choice());
     Candidate chosen = chosen_bids(market, wanted, found, bids_);
     has_progress = !chosen.empty();
@@ -409,6 +410,16 @@ std::string Auction::why_taken(const std::string& peer) const {
   if (!why.empty()) return why;
   return bidders_.contains(peer) ? "it has bid already, and a machine gets one node"
                                  : "a request to it has failed a short time ago; it is asked again later";
+}
+
+std::map<std::string, std::string> Auction::excluded_now(const std::set<std::string>& taken) const {
+  std::map<std::string, std::string> why;
+  const auto add = [&](const std::string& peer) {
+    if (taken.contains(peer)) why.emplace(peer, why_taken(peer));
+  };
+  add(network_.self().to_string());
+  for (const crypto::PeerId& peer : network_.peers()) add(peer.to_string());
+  return why;
 }
 
 Result<Auction::Counted> Auction::check(const Bid& bid, const std::set<std::string>& nodes,

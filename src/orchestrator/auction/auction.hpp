@@ -119,7 +119,7 @@ class Auction {
   /// Tells all bidders of the last run, the chosen ones as well, that their bids need not stay open.
   Task<void> release_all();
 
-  /// What is known of the machines that have bid in the last run.
+  /// What is known of the machines that have bid in the last run, and of the connected ones that may not bid.
   [[nodiscard]] protocol::Choice choice() const;
   /// The nodes without a machine at the end of the last run.
   [[nodiscard]] const std::set<std::string>& missing() const { return missing_; }
@@ -153,6 +153,8 @@ class Auction {
   Task<void> ask_clocks(std::set<std::string> excluded);
   Task<Result<void>> ask_clock(std::string peer);
   [[nodiscard]] std::string why_taken(const std::string& peer) const;
+  /// Which connected machines may not bid, and why; this one as well.
+  [[nodiscard]] std::map<std::string, std::string> excluded_now(const std::set<std::string>& taken) const;
   struct Refused {
     std::string peer;
     std::string node;

@@ -247,6 +247,28 @@ TEST_F(AuctionTest, TheBidOfAPinnedPeerThatIsExcludedIsRefusedWithTheCause) {
   EXPECT_NE(text.find("its owner has ended work"), std::string::npos) << text;
 }
 
+TEST_F(AuctionTest, OfAConnectedMachineThatMayNotBidItIsSaidWhy) {
+  large.silent_rounds = small.silent_rounds = 1000;
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  auction->explain_exclusions([](const std::string&) { return std::string("its owner has ended work"); });
+  jobs::Ensemble ensemble = one_task_ensemble();
+  ensemble.exclude_peers = {small.peer()};
+  const Result<Candidate> found = w.run(a, auction->run(std::move(ensemble), a.lane().now() + 12s, [this] {
+    return std::set<std::string>{large.peer(), "of a machine that is not connected"};
+  }));
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().to_string().find("2 connected peers may not be asked"), std::string::npos)
+      << found.error().to_string();
+  json::StringMap why;
+  for (const MachineVerdict& verdict : auction->choice().machines) {
+    EXPECT_FALSE(verdict.chosen);
+    EXPECT_EQ(verdict.node, "");
+    why[verdict.peer] = verdict.reason;
+  }
+  EXPECT_EQ(why,
+            (json::StringMap{{large.peer(), "its owner has ended work"}, {small.peer(), "exclude_peers names it"}}));
+}
+
 TEST_F(AuctionTest, ANodeWithoutABidIsAskedForAgain) {
   large.silent_rounds = small.silent_rounds = 1;
   EXPECT_EQ(run().value().at("node").peer, small.peer());

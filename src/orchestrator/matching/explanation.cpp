@@ -226,18 +226,28 @@ void Explanation::add(const std::string& peer, const std::string& node, bool cho
   verdicts_[key] = {key.first, node, chosen, verdict_text(reason)};
 }
 
+void Explanation::set_excluded(const std::map<std::string, std::string>& why) {
+  excluded_.clear();
+  for (const auto& [peer, reason] : why) excluded_[shortened(printable(peer), kMaxVerdict)] = verdict_text(reason);
+}
+
 Choice Explanation::get() const {
   Choice choice;
   choice.optimal = optimal_;
   choice.edges = edges_;
+  const auto show = [&choice](MachineVerdict verdict) {
+    if (choice.machines.size() < kMaxVerdicts)
+      choice.machines.push_back(std::move(verdict));
+    else
+      ++choice.left_out;
+  };
   for (const bool chosen : {true, false})
-    for (const auto& [key, verdict] : verdicts_) {
-      if (verdict.chosen != chosen) continue;
-      if (choice.machines.size() < kMaxVerdicts)
-        choice.machines.push_back(verdict);
-      else
-        ++choice.left_out;
-    }
+    for (const auto& [key, verdict] : verdicts_)
+      if (verdict.chosen == chosen) show(verdict);
+  for (const auto& [peer, why] : excluded_) {
+    const auto said = verdicts_.lower_bound(std::pair(peer, std::string()));
+    if (said == verdicts_.end() || said->first.first != peer) show({peer, {}, false, why});
+  }
   return choice;
 }
 
@@ -266,6 +276,12 @@ void merge(Choice& all, const Choice& latest, const std::set<std::string>& nodes
   std::erase_if(all.machines,
                 [&](const MachineVerdict& verdict) { return verdict.node.empty() || nodes.contains(verdict.node); });
   all.machines.insert(all.machines.end(), latest.machines.begin(), latest.machines.end());
+  std::set<std::string> have_nodes;
+  for (const MachineVerdict& verdict : all.machines)
+    if (verdict.chosen) have_nodes.insert(verdict.peer);
+  std::erase_if(all.machines, [&](const MachineVerdict& verdict) {
+    return verdict.node.empty() && have_nodes.contains(verdict.peer);
+  });
   std::ranges::stable_sort(all.machines, std::greater(), &MachineVerdict::chosen);
   std::erase_if(all.edges, [&](const EdgeVerdict& edge) { return nodes.contains(edge.s) || nodes.contains(edge.t); });
   all.edges.insert(all.edges.end(), latest.edges.begin(), latest.edges.end());

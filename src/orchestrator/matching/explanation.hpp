@@ -9,7 +9,9 @@
 //     bytes; one that is cut ends with the number of those that are left out. At most kMaxHeard are remembered.
 //  3. Of each edge with limits it says for each pair of machines that was measured for it what was asked for, what was
 //     measured, or why that failed; kMaxVerdicts pairs at most.
-//  4. against() counts the machines without a node by reason, for what is told of nodes without one
+//  4. A connected machine that may not bid, and of which there is no other verdict, has one without a node, with the
+//     reason that is known. It was not heard. They are the last ones of get().
+//  5. against() counts the machines without a node by reason, for what is told of nodes without one
 //     (auction/shortage.hpp).
 //
 // Attacks: names and texts of other machines are made printable here, once for all that show them.
@@ -36,6 +38,8 @@ class Explanation {
   void add_match(const Market& market, const Wanted& wanted, const Match& match, const std::vector<Link>& links = {});
   /// Of a bid that does not count; with `node`, for that.
   void add_refusal(const std::string& peer, std::string_view why, const std::string& node = {});
+  /// Replaces which connected machines may not bid: why, by peer.
+  void set_excluded(const std::map<std::string, std::string>& why);
   [[nodiscard]] protocol::Choice get() const;
 
   struct Reason {
@@ -53,11 +57,12 @@ class Explanation {
   void add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason);
 
   std::map<std::pair<std::string, std::string>, protocol::MachineVerdict> verdicts_;  ///< by peer and node
+  std::map<std::string, std::string> excluded_;                                       ///< peer -> why
   std::vector<protocol::EdgeVerdict> edges_;
   bool optimal_ = true;
 };
 
-/// Of these nodes `latest` counts, and of bids that did not.
+/// Of these nodes `latest` counts, and of bids that did not and of what is excluded, unless the machine has a node.
 void merge(protocol::Choice& all, const protocol::Choice& latest, const std::set<std::string>& nodes);
 
 }  // namespace dms::orchestrator

@@ -234,6 +234,28 @@ TEST_F(ExplanationTest, TheLatestRoundCountsForItsNodes) {
   ASSERT_EQ(all.machines.size(), 2u);
   EXPECT_EQ(all.machines[0].peer, "d");
   EXPECT_EQ(all.machines[1].peer, "b");
+  latest.machines = {{"d", "", false, "it has node n"}, {"e", "", false, "exclude_peers names it"}};
+  merge(all, latest, {"m"});
+  ASSERT_EQ(all.machines.size(), 3u) << "of the machine of a node nothing else is said";
+  EXPECT_TRUE(all.machines[0].chosen);
+  EXPECT_EQ(all.machines[2].peer, "e");
+}
+
+TEST_F(ExplanationTest, MachinesThatMayNotBidAreTheLastAndWereNotHeard) {
+  Explanation explanation;
+  explanation.add_refusal("b", "too old");
+  std::map<std::string, std::string> why{{"b", "exclude_peers names it"}};
+  for (int i = 0; i < 100; ++i) why.emplace(fmt::format("p{}", i), "exclude_peers\x1b names it");
+  explanation.set_excluded(why);
+  const Choice choice = explanation.get();
+  ASSERT_EQ(choice.machines.size(), kMaxVerdicts);
+  EXPECT_EQ(choice.left_out, 101 - kMaxVerdicts);
+  EXPECT_EQ(choice.machines[0].peer, "b");
+  EXPECT_EQ(choice.machines[0].reason, "too old") << "what is said of its bid counts";
+  EXPECT_EQ(choice.machines[1].peer, "p0");
+  EXPECT_EQ(choice.machines[1].reason, "exclude_peers\\x1b names it");
+  EXPECT_EQ(explanation.heard(), 1u);
+  EXPECT_EQ(explanation.against({"n"}).size(), 1u);
 }
 
 }  // namespace
