@@ -1,4 +1,6 @@
 // Runs that the owner of their machine has ended.
+#include <algorithm>
+
 #include "orchestrator/deployment/test_deployment.hpp"
 
 namespace dms::orchestrator {
@@ -40,6 +42,10 @@ TEST_F(OwnerEndTest, AReportTellsItToo) {
   EXPECT_TRUE(until([&] { return other.runs_now(); }));
   expect_not_asked_again(1min);
   EXPECT_EQ(deployment->record().barred, std::vector<std::string>{provider.peer()});
+  const Choice choice = deployment->choice().value_or(Choice());
+  EXPECT_TRUE(std::ranges::any_of(choice.machines, [this](const MachineVerdict& verdict) {
+    return verdict.peer == provider.peer() && !verdict.chosen && verdict.reason.contains("its owner has ended work");
+  })) << "it is said why it is not chosen";
 }
 
 TEST_F(OwnerEndTest, AnUpdateThatNamesThatMachineIsRefusedAtOnceWithTheCause) {
