@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ import testnet  # noqa: E402
 from nunet_cluster import PASSPHRASE, ClusterError, port_is_free, processes_of, wait_for  # noqa: E402
 from probes import sandbox_obstacle  # noqa: E402
 from testnet.removal import namespaces_of  # noqa: E402
+from testnet.signals import end_as_by_ctrl_c  # noqa: E402
 
 USER = "alice"
 SHARES = {"berlin": (0.5, "512MiB"), "paris": (1, "1GiB"), "austin": (1, "1GiB"), "osaka": (0.5, "512MiB")}
@@ -328,17 +330,25 @@ def enter_mounted_root(obstacle):
         return None
     # pivot_root(2) refuses a root whose parent mount is shared, so the parent is a private mount. The mounts below are made
     # private too: otherwise their end would end those that they are copies of.
-    script = """mount -t tmpfs tmpfs "$0" && mount --make-private "$0" && mkdir "$0/root" && mount --rbind / "$0/root" &&
+    # Of the signals that end the demonstration, the shell waits for what the demonstration removes.
+    script = """trap : INT TERM HUP
+        mount -t tmpfs tmpfs "$0" && mount --make-private "$0" && mkdir "$0/root" && mount --rbind / "$0/root" &&
         mount --make-rprivate "$0/root" && { chroot "$0/root" "$@"; status=$?; umount --lazy "$0"; exit $status; }"""
     with tempfile.TemporaryDirectory(prefix="nunet-demo-root-") as folder:
         command = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, folder, sys.executable, __file__]
         say("The root of this chroot is not a mount point: the demonstration runs in a bind mount of it.")
-        return subprocess.run(command, env={**os.environ, ENTERED: "1"}, check=False).returncode
+        entered = subprocess.Popen(command, env={**os.environ, ENTERED: "1"}, start_new_session=True)
+        try:
+            return entered.wait()
+        except KeyboardInterrupt:
+            os.killpg(entered.pid, signal.SIGTERM)
+            return entered.wait()
 
 
 def main():
     begin = time.monotonic()
     os.environ["DMS_PASSPHRASE"] = PASSPHRASE
+    end_as_by_ctrl_c()
     try:
         with tempfile.TemporaryDirectory(prefix="nunet-demo-") as state, demo_docker.Engine() as engine:
             engine.check_folder(pathlib.Path(state))
@@ -356,6 +366,9 @@ def main():
     except (ClusterError, demo_docker.EngineError, testnet.DescriptionError) as error:
         print(f"\n{paint('31', 'The demonstration failed')}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nThe demonstration was interrupted; what it made is removed.", file=sys.stderr)
+        return 130
     if left:
         print("Left behind: " + ", ".join(left), file=sys.stderr)
         return 1

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -69,6 +71,43 @@ class Containers(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"DOCKER_HOST": f"unix://{folder}/none"}):
             with demo_docker.Engine() as engine:
                 self.assertRegex(engine.obstacle, f"no Docker engine answers on {folder}/none")
+
+
+INTERRUPTED = """
+import contextlib, sys, time
+from unittest import mock
+import demo
+
+@contextlib.contextmanager
+def network(*_, **__):
+    try:
+        yield
+    finally:
+        print("removed", flush=True)
+
+def demonstrate(*_):
+    print("up", flush=True)
+    time.sleep(60)
+
+with mock.patch("demo.testnet.Network", network), mock.patch("demo.demonstrate", demonstrate), \\
+        mock.patch("demo.demo_docker.Engine") as engine:
+    engine.return_value.__enter__.return_value.obstacle = ""
+    sys.exit(demo.main())
+"""
+
+
+class Signals(unittest.TestCase):
+    def test_what_ends_the_demonstration_removes_what_it_has_made(self):
+        for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(sent), tempfile.TemporaryDirectory() as folder:
+                environment = {**os.environ, "PYTHONPATH": str(HERE), "TMPDIR": folder}
+                with subprocess.Popen([sys.executable, "-c", INTERRUPTED], env=environment, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True) as process:
+                    self.assertEqual(process.stdout.readline(), "up\n")
+                    process.send_signal(sent)
+                    out, err = process.communicate(timeout=30)
+                self.assertEqual((out, process.returncode), ("removed\n", 130), err)
+                self.assertEqual(os.listdir(folder), [])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from nunet_cluster import ClusterError
 
 from testnet.description import DescriptionError
 from testnet.network import Network, default_state, networks, take_down
+from testnet.signals import end_as_by_ctrl_c
 
 EXAMPLES = """\
 examples
@@ -159,6 +160,7 @@ def run_list(options):
 
 def main(arguments=None):
     options = parser().parse_args(arguments)
+    end_as_by_ctrl_c()
     try:
         return options.run(options) or 0
     except (ClusterError, DescriptionError) as error:
