@@ -265,7 +265,7 @@ def gets(context, node, chosen, name):
     """Of the only edge."""
     answer, machines = context.answer.json, context.cluster.machines
     choice = answer.get("Choice") or answer
-    verdicts = {entry["peer"]: entry for entry in choice["machines"] if entry["node"] == node}
+    verdicts = {entry["peer"]: entry for entry in choice["machines"] if entry.get("node") == node}
     ways = {frozenset((way["a"], way["b"])): way for way in choice["edges"]}
     for row in context.table:
         peer = machines[row["to"]].peer_id()
