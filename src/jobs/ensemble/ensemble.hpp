@@ -48,6 +48,11 @@ enum class EscalationStrategy { unspecified, redeploy, teardown };
 enum class AllocationRecovery { stay_down, one_for_one, one_for_all, rest_for_one };
 enum class NodeRecovery { stay_down, restart, redeploy };
 enum class SupervisorStrategy { unspecified, one_for_one, all_for_one, rest_for_one };
+/// Which ends of supervised work are made up for: all, those by failure, none. Unspecified: permanent for a service,
+/// transient for a task, temporary for what stays down.
+enum class RestartType { unspecified, permanent, transient, temporary };
+/// When a supervisor ends because significant allocations of it have ended for good.
+enum class SupervisorShutdown { never, any_significant, all_significant };
 enum class HealthCheckType { none, command, http, tcp };
 /// When an allocation that depends on another may start: when that one runs, passes its health check, or has ended with
 /// 0.
@@ -73,6 +78,11 @@ NAMED_ENUM(NodeRecovery, {NodeRecovery::stay_down, "stay_down"}, {NodeRecovery::
            {NodeRecovery::restart, "restart"}, {NodeRecovery::redeploy, "redeploy"});
 NAMED_ENUM(SupervisorStrategy, {SupervisorStrategy::unspecified, ""}, {SupervisorStrategy::one_for_one, "OneForOne"},
            {SupervisorStrategy::all_for_one, "AllForOne"}, {SupervisorStrategy::rest_for_one, "RestForOne"});
+NAMED_ENUM(RestartType, {RestartType::unspecified, ""}, {RestartType::permanent, "permanent"},
+           {RestartType::transient, "transient"}, {RestartType::temporary, "temporary"});
+NAMED_ENUM(SupervisorShutdown, {SupervisorShutdown::never, "never"},
+           {SupervisorShutdown::any_significant, "any_significant"},
+           {SupervisorShutdown::all_significant, "all_significant"});
 NAMED_ENUM(HealthCheckType, {HealthCheckType::none, ""}, {HealthCheckType::command, "command"},
            {HealthCheckType::http, "http"}, {HealthCheckType::tcp, "tcp"});
 NAMED_ENUM(Condition, {Condition::started, "started"}, {Condition::healthy, "healthy"},
@@ -237,6 +247,8 @@ struct Allocation {
   std::map<std::string, Condition> conditions;  ///< of entries of depends_on; started where absent
   std::vector<Input> inputs;
   std::optional<Results> results;
+  RestartType restart = RestartType::unspecified;
+  bool significant = false;  ///< its end for good may end its supervisor, see Supervisor::auto_shutdown
 
   [[nodiscard]] Condition condition(const std::string& needed) const {
     const auto found = conditions.find(needed);
@@ -256,7 +268,9 @@ struct Allocation {
                       json::field("depends_on", &Allocation::depends_on, json::omit_empty),
                       json::field("depends_on_conditions", &Allocation::conditions, json::omit_empty),
                       json::field("inputs", &Allocation::inputs, json::omit_empty),
-                      json::field("results", &Allocation::results, json::omit_empty));
+                      json::field("results", &Allocation::results, json::omit_empty),
+                      json::field("restart", &Allocation::restart, json::omit_empty),
+                      json::field("significant", &Allocation::significant, json::omit_empty));
   }
   friend bool operator==(const Allocation&, const Allocation&) = default;
 };
@@ -338,11 +352,23 @@ struct Supervisor {
   SupervisorStrategy strategy = SupervisorStrategy::unspecified;
   std::vector<std::string> allocations;
   std::vector<Supervisor> children;
+  // Not in DMS 0.5.x, whose nodes ignore them.
+  std::optional<std::uint32_t> max_restarts;  ///< within `period`; with one more it gives up. Absent: kDefaultRestarts
+  std::int64_t period_ns = 0;                 ///< 0: kDefaultPeriod
+  SupervisorShutdown auto_shutdown = SupervisorShutdown::never;
+
+  static constexpr std::uint32_t kDefaultRestarts = 10;
+  static constexpr Duration kDefaultPeriod = 1h;
+  [[nodiscard]] std::uint32_t restarts() const { return max_restarts.value_or(kDefaultRestarts); }
+  [[nodiscard]] Duration period() const { return period_ns != 0 ? Duration(period_ns) : kDefaultPeriod; }
 
   static constexpr auto json_fields() {
     return std::tuple(json::field("strategy", &Supervisor::strategy, json::omit_empty),
                       json::field("allocations", &Supervisor::allocations, json::omit_empty),
-                      json::field("children", &Supervisor::children, json::omit_empty));
+                      json::field("children", &Supervisor::children, json::omit_empty),
+                      json::field("max_restarts", &Supervisor::max_restarts, json::omit_empty),
+                      json::field("period", &Supervisor::period_ns, json::omit_empty),
+                      json::field("auto_shutdown", &Supervisor::auto_shutdown, json::omit_empty));
   }
   friend bool operator==(const Supervisor&, const Supervisor&) = default;
 };

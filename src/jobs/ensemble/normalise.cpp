@@ -23,9 +23,10 @@ constexpr std::string_view kTopKeys[] = {
     "exclude_peers",     "metadata",    "resources", "supervisor", "escalation_strategy",
     "~edge_constraints", "~keys",       "~scripts",  "~subnet",    "~contracts",
     "~volumes"};
-constexpr std::string_view kAllocationKeys[] = {"executor",    "type",   "resources",  "execution",        "depends_on",
-                                                "healthcheck", "inputs", "results",    "failure_recovery", "~dns_name",
-                                                "~dnsname",    "~keys",  "~provision", "~volume",          "~volumes"};
+constexpr std::string_view kAllocationKeys[] = {
+    "executor", "type",    "resources",        "execution", "depends_on",  "healthcheck",
+    "inputs",   "results", "failure_recovery", "restart",   "significant", "~dns_name",
+    "~dnsname", "~keys",   "~provision",       "~volume",   "~volumes"};
 constexpr std::string_view kResourceKeys[] = {"name", "cpu", "ram", "disk", "~gpus"};
 constexpr std::string_view kCpuKeys[] = {"cores",   "clock_speed", "architecture", "~model",
                                          "~vendor", "~threads",    "~cache_size"};
@@ -43,7 +44,8 @@ constexpr std::string_view kLocationKeys[] = {"accept", "reject"};
 constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "~asn", "~isp"};
 constexpr std::string_view kEdgeKeys[] = {"edges", "s", "t", "rtt", "bw", "S", "T", "RTT", "BW"};
 constexpr std::string_view kAntiAffinityKeys[] = {"nodes", "by"};
-constexpr std::string_view kSupervisorKeys[] = {"strategy", "allocations", "children"};
+constexpr std::string_view kSupervisorKeys[] = {"strategy",     "allocations", "children",
+                                                "max_restarts", "period",      "auto_shutdown"};
 constexpr std::string_view kSubnetKeys[] = {"join"};
 constexpr std::string_view kContractKeys[] = {"did", "host", "provider", "requestor"};
 constexpr std::string_view kContainerKeys[] = {"image",       "image_archive",     "entrypoint", "cmd",
@@ -282,7 +284,17 @@ Result<Value> allocation_key(const Value& value, const Path& path) {
   return value.is_string() ? Result<Value>(value) : plain_object<kKeyKeys>(value, path);
 }
 
+/// What is written without a value is a mistake: the default is not what the user had in mind.
+void refuse_empty(const Value& value, const Path& path, std::string_view key, std::string_view expected) {
+  const Object* written = value.if_object();
+  const Value* given = written == nullptr ? nullptr : written->if_contains(key);
+  if (given != nullptr && (given->is_null() || *given == ""))
+    path.record(
+        (path / key).wrong(fmt::format("expected {}, found nothing; remove the line for the default", expected)));
+}
+
 Result<Value> allocation(const Value& value, const Path& path, std::string_view name, const Object& top) {
+  refuse_empty(value, path, "restart", known_names<RestartType>());
   TRY(Object object, object_at(value, path, Keys(kAllocationKeys)));
   rewrite(object, "resources", path,
           [&](const Value& v, const Path& p) { return resources(v, p, top.if_contains("resources")); });
@@ -307,15 +319,6 @@ Result<Value> location(const Value& value, const Path& path) {
   rewrite(object, "accept", path, places);
   rewrite(object, "reject", path, places);
   return Value(std::move(object));
-}
-
-/// What is written without a value is a mistake: the default is not what the user had in mind.
-void refuse_empty(const Value& value, const Path& path, std::string_view key, std::string_view expected) {
-  const Object* written = value.if_object();
-  const Value* given = written == nullptr ? nullptr : written->if_contains(key);
-  if (given != nullptr && (given->is_null() || *given == ""))
-    path.record(
-        (path / key).wrong(fmt::format("expected {}, found nothing; remove the line for the default", expected)));
 }
 
 Result<Value> node(const Value& value, const Path& path) {
@@ -353,7 +356,12 @@ Result<Value> anti_affinity(const Value& value, const Path& path) {
 }
 
 Result<Value> supervisor(const Value& value, const Path& path) {
+  refuse_empty(value, path, "max_restarts", "a number of restarts");
+  refuse_empty(value, path, "period", "a duration such as 1h");
+  refuse_empty(value, path, "auto_shutdown", known_names<SupervisorShutdown>());
   TRY(Object object, object_at(value, path, Keys(kSupervisorKeys)));
+  if (const Value* period = object.if_contains("period"); period != nullptr && *period != "")
+    rewrite(object, "period", path, positive_duration);
   rewrite(object, "children", path, [](const Value& v, const Path& p) { return each_item(v, p, supervisor); });
   return Value(std::move(object));
 }

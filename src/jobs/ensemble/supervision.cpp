@@ -13,7 +13,12 @@ using supervision::Restart;
 using supervision::Spec;
 using supervision::Strategy;
 
-Flags flags_of(Strategy strategy) { return {.strategy = strategy, .intensity = 10, .period = 1h, .pauses = kPauses}; }
+Flags flags_of(Strategy strategy) {
+  return {.strategy = strategy,
+          .intensity = Supervisor::kDefaultRestarts,
+          .period = Supervisor::kDefaultPeriod,
+          .pauses = kPauses};
+}
 
 Strategy strategy_of(SupervisorStrategy strategy) {
   switch (strategy) {
@@ -23,6 +28,34 @@ Strategy strategy_of(SupervisorStrategy strategy) {
     case SupervisorStrategy::unspecified: break;
   }
   return Strategy::one_for_one;
+}
+
+supervision::AutoShutdown auto_shutdown_of(SupervisorShutdown when) {
+  switch (when) {
+    case SupervisorShutdown::any_significant: return supervision::AutoShutdown::any_significant;
+    case SupervisorShutdown::all_significant: return supervision::AutoShutdown::all_significant;
+    case SupervisorShutdown::never: break;
+  }
+  return supervision::AutoShutdown::never;
+}
+
+Flags flags_of(const Supervisor& written) {
+  Flags flags = flags_of(strategy_of(written.strategy));
+  flags.intensity = written.restarts();
+  flags.period = written.period();
+  flags.auto_shutdown = auto_shutdown_of(written.auto_shutdown);
+  return flags;
+}
+
+/// Of an allocation that is started again.
+Restart restart_type_of(const Allocation& allocation) {
+  switch (allocation.restart) {
+    case RestartType::permanent: return Restart::permanent;
+    case RestartType::transient: return Restart::transient;
+    case RestartType::temporary: return Restart::temporary;
+    case RestartType::unspecified: break;
+  }
+  return allocation.type == AllocationType::task ? Restart::transient : Restart::permanent;
 }
 
 Strategy strategy_of(AllocationRecovery recovery) {
@@ -40,6 +73,7 @@ class Translation {
       root.supervisor->intensity = 0;
       root.supervisor->pauses = {};
     }
+    TRY_VOID(check_completed());
     collect(ensemble_.supervisor);
     if (ensemble_.supervisor != Supervisor{}) {
       TRY(Spec written, supervisor(ensemble_.supervisor, "supervisor", "supervisor"));
@@ -62,11 +96,10 @@ class Translation {
   }
 
   Spec worker(const std::string& name, bool stays_down) const {
-    const bool task = ensemble_.allocations.at(name).type == AllocationType::task;
+    const Allocation& allocation = ensemble_.allocations.at(name);
     return {.id = name,
-            .restart = stays_down ? Restart::temporary
-                       : task     ? Restart::transient
-                                  : Restart::permanent,
+            .restart = stays_down ? Restart::temporary : restart_type_of(allocation),
+            .significant = allocation.significant,
             .shutdown = supervision::Shutdown::infinity()};
   }
 
@@ -80,13 +113,81 @@ class Translation {
     return {};
   }
 
+  /// What is run again whenever it has completed is never done.
+  Result<void> check_completed() const {
+    for (const auto& [name, allocation] : ensemble_.allocations)
+      for (const std::string& needed : allocation.depends_on)
+        if (allocation.condition(needed) == Condition::completed &&
+            ensemble_.allocations.at(needed).restart == RestartType::permanent)
+          return wrong(
+              "allocations.{}.restart: {} waits until it is completed, and permanent work is run again; "
+              "write transient, or another condition there",
+              needed, name);
+    return {};
+  }
+
+  /// Of an allocation that the supervisor at `at` names.
+  Result<void> check_significant(const std::string& name, const Supervisor& written, const std::string& at) const {
+    const Allocation& allocation = ensemble_.allocations.at(name);
+    if (!allocation.significant) return {};
+    if (restart_type_of(allocation) == Restart::permanent)
+      return wrong(
+          "allocations.{}.significant: {} never ends for good; write restart: transient or temporary as well, "
+          "or remove it",
+          name, allocation.restart == RestartType::permanent ? "permanent work" : "a service without restart");
+    if (written.auto_shutdown == SupervisorShutdown::never)
+      return wrong(
+          "allocations.{}.significant: {}.auto_shutdown is never; write any_significant or all_significant "
+          "there, or remove it",
+          name, at);
+    return {};
+  }
+
+  /// Of an allocation of a node's group. `fails_node`: its failure is one of the node; `has_others`: the group starts
+  /// some of its allocations again.
+  static Result<void> check_restart(const std::string& name, const Allocation& allocation, bool fails_node,
+                                    bool has_others) {
+    if (allocation.significant)
+      return wrong("allocations.{}.significant: no supervisor with auto_shutdown names it; name it there, or remove it",
+                   name);
+    if (allocation.restart == RestartType::unspecified) return {};
+    const bool stays_down = allocation.failure_recovery == AllocationRecovery::stay_down;
+    const bool temporary = allocation.restart == RestartType::temporary;
+    if (temporary && !stays_down)
+      return wrong(
+          "allocations.{}.restart: temporary work is never started again, and its failure_recovery is {}; "
+          "remove one of the two",
+          name, to_string(allocation.failure_recovery));
+    if (temporary && fails_node)
+      return wrong(
+          "allocations.{}.restart: temporary work is never started again, and its failure is one of its node; "
+          "write transient or permanent, or remove it",
+          name);
+    if (stays_down && !fails_node && (!temporary || !has_others))
+      return wrong(
+          "allocations.{}.restart: nothing starts it again; write a failure_recovery or a supervisor as well, "
+          "or remove it",
+          name);
+    return {};
+  }
+
   Result<Spec> supervisor(const Supervisor& written, std::string id, const std::string& at) {
-    Spec spec{.id = std::move(id), .supervisor = flags_of(strategy_of(written.strategy))};
+    Spec spec{.id = std::move(id), .supervisor = flags_of(written)};
+    if (written.auto_shutdown != SupervisorShutdown::never) {
+      spec.restart = Restart::transient;  // its automatic shutdown is no failure
+      if (std::ranges::none_of(written.allocations,
+                               [&](const auto& name) { return ensemble_.allocations.at(name).significant; }))
+        return wrong(
+            "{}.auto_shutdown: none of its allocations is significant; write significant: true in one of them, "
+            "or remove it",
+            at);
+    }
     for (std::size_t i = 0; i < written.allocations.size(); ++i) {
       const std::string& name = written.allocations[i];
       TRY_VOID(place(name, fmt::format("{}.allocations[{}]", at, i)));
       if (ensemble_.allocations.at(name).failure_recovery != AllocationRecovery::stay_down)
         return wrong("allocations.{}.failure_recovery: {} has a strategy for it; remove one of the two", name, at);
+      TRY_VOID(check_significant(name, written, at));
       spec.children.push_back(worker(name, false));
     }
     for (std::size_t i = 0; i < written.children.size(); ++i) {
@@ -139,9 +240,10 @@ class Translation {
             std::ranges::find_if(node.allocations, [&](const auto& each) { return named_.contains(each); });
         recovers && named != node.allocations.end())
       return wrong("nodes.{}.failure_recovery: supervisor has a strategy for {}; remove one of the two", name, *named);
-    const bool gives_up = (recovers || node.redundancy > 0) && std::ranges::all_of(order, [&](const std::string& each) {
-                            return ensemble_.allocations.at(each).failure_recovery == AllocationRecovery::stay_down;
-                          });
+    const bool restarts_some = std::ranges::any_of(order, [&](const std::string& each) {
+      return ensemble_.allocations.at(each).failure_recovery != AllocationRecovery::stay_down;
+    });
+    const bool gives_up = (recovers || node.redundancy > 0) && !restarts_some;
     if (gives_up) {
       group.supervisor->intensity = 0;
       group.supervisor->pauses = {};
@@ -150,6 +252,7 @@ class Translation {
       const Allocation& allocation = ensemble_.allocations.at(each);
       const std::string at = fmt::format("allocations.{}.failure_recovery", each);
       const bool stays_down = allocation.failure_recovery == AllocationRecovery::stay_down;
+      TRY_VOID(check_restart(each, allocation, gives_up || (stays_down && recovers), restarts_some));
       if (!stays_down && first == nullptr) {
         first = &allocation;
         group.supervisor->strategy = strategy_of(allocation.failure_recovery);

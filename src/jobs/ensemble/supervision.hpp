@@ -9,10 +9,11 @@
 //  3. A node's allocations follow those of the node that they depend on. Their failure_recovery is the strategy; those
 //     of one node agree on it, apart from stay_down: such an allocation is temporary. It is stopped with others that are
 //     restarted, and stays down then, too.
-//  4. A service is permanent, a task transient: it is done once it has ended with 0.
-//  5. A supervisor gives up after more than 10 restarts in an hour, between which pauses grow: kPauses; a long run makes
-//     them short again. That is the failure of its parent's child. escalation_strategy is what the root does: with
-//     redeploy it starts the child anew, by the same rules; else the tree fails at once (teardown).
+//  4. A service is permanent, a task transient: it is done once it has ended with 0. `restart` says otherwise.
+//  5. A supervisor gives up after more than 10 restarts in an hour, or as its max_restarts and period say. Between them
+//     pauses grow: kPauses; a long run makes them short again. That is the failure of its parent's child.
+//     escalation_strategy is what the root does: with redeploy it starts the child anew, by the same rules; else the
+//     tree fails at once (teardown).
 //  6. What is asked to end has no time limit here: its provider has one, and ends with its lease at the latest.
 //  7. A node with `redundancy` has a supervisor of its own above `node:<name>`, `standbys:<name>`, which starts that
 //     anew as often as there are standbys, within an hour. If all allocations of the node stay down, `node:<name>`
@@ -22,8 +23,11 @@
 //     temporary child then: it is started again with the node, and with others by their strategy. With `redundancy` as
 //     well, `standbys:<name>` is above `recovery:<name>` for restart, so that a standby takes over what restarts do not
 //     mend; for redeploy it is between the two, so that the first failures do not wait.
+//  9. A supervisor with auto_shutdown is transient: once it has ended with its significant allocations it stays down,
+//     and its parent goes on. It is started again if it gives up, or with others by the strategy of its parent.
 //
-// Failure: Errc::invalid_argument, naming the member: an allocation that the tree names twice, or whose
+// Failure: Errc::invalid_argument, naming the member: `restart` or `significant` without an effect, or against another
+// member; auto_shutdown without significant allocations; an allocation that the tree names twice, or whose
 // failure_recovery disagrees with its supervisor or its node; one that the tree names before another one of the tree
 // that it depends on; one that the tree names of a node with failure_recovery.
 //

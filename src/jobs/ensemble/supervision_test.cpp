@@ -175,5 +175,101 @@ TEST(SupervisionTest, ANodeWithAllocationsOfTheWrittenTreeDoesNotRecover) {
   EXPECT_THAT(shape(ensemble), HasSubstr("nodes.n.failure_recovery: supervisor has a strategy for b"));
 }
 
+TEST(SupervisionTest, ASupervisorSaysHowOftenItRestartsAndWhenItEnds) {
+  Ensemble ensemble = supervised();
+  ensemble.allocations["t"].significant = true;
+  ensemble.supervisor = {.allocations = {"a"}, .children = {{.allocations = {"t"}}}, .max_restarts = 0};
+  Supervisor& below = ensemble.supervisor.children.at(0);
+  below.max_restarts = 1;
+  below.period_ns = Duration(1min).count();
+  below.auto_shutdown = SupervisorShutdown::any_significant;
+  const Result<Spec> tree = supervision_of(ensemble);
+  ASSERT_TRUE(tree) << tree.error().to_string();
+  const Spec& above = tree->children.at(0);
+  EXPECT_EQ(above.supervisor->intensity, 0U);
+  EXPECT_EQ(above.supervisor->period, Duration(1h));
+  EXPECT_EQ(above.restart, Restart::permanent);
+  const Spec& child = above.children.at(1);
+  EXPECT_EQ(child.supervisor->intensity, 1U);
+  EXPECT_EQ(child.supervisor->period, Duration(1min));
+  EXPECT_EQ(child.supervisor->auto_shutdown, supervision::AutoShutdown::any_significant);
+  EXPECT_EQ(child.restart, Restart::transient) << "its automatic shutdown is no failure";
+  EXPECT_TRUE(child.children.at(0).significant);
+}
+
+TEST(SupervisionTest, AnAllocationSaysWhichEndsAreMadeUpFor) {
+  Ensemble ensemble = supervised();
+  ensemble.supervisor.allocations = {"a", "b", "t"};
+  ensemble.allocations["a"].restart = RestartType::transient;
+  ensemble.allocations["b"].restart = RestartType::temporary;
+  ensemble.allocations["t"].restart = RestartType::permanent;
+  EXPECT_THAT(shape(ensemble), HasSubstr("supervisor one_for_one(a transient, b temporary, t permanent)"));
+  ensemble.supervisor = {};
+  ensemble.allocations["a"].failure_recovery = AllocationRecovery::one_for_one;
+  ensemble.allocations["t"].failure_recovery = AllocationRecovery::one_for_one;
+  EXPECT_EQ(shape(ensemble),
+            "one_for_one(node:m one_for_one(t permanent), "
+            "node:n one_for_one(a transient, b temporary, c temporary))");
+  ensemble.allocations["b"].restart = RestartType::unspecified;
+  ensemble.allocations["a"].failure_recovery = AllocationRecovery::stay_down;
+  ensemble.nodes["n"].failure_recovery = NodeRecovery::restart;
+  EXPECT_THAT(shape(ensemble), HasSubstr("node:n one_for_one(a transient, b permanent, c permanent)"));
+}
+
+TEST(SupervisionTest, RefusesRestartsThatHaveNoEffectOrContradictAnotherMember) {
+  const auto restart = [](RestartType type, void (*change)(Ensemble&)) {
+    Ensemble ensemble = supervised();
+    ensemble.allocations["a"].restart = type;
+    change(ensemble);
+    return shape(ensemble);
+  };
+  const auto nothing = [](Ensemble&) {};
+  for (const RestartType type : {RestartType::permanent, RestartType::transient, RestartType::temporary})
+    EXPECT_THAT(restart(type, nothing), HasSubstr("allocations.a.restart: nothing starts it again"));
+  const auto recover_another = [](Ensemble& e) {
+    e.allocations["b"].failure_recovery = AllocationRecovery::one_for_all;
+  };
+  EXPECT_THAT(restart(RestartType::permanent, recover_another),
+              HasSubstr("allocations.a.restart: nothing starts it again"));
+  EXPECT_THAT(restart(RestartType::temporary, recover_another), HasSubstr("a temporary, b permanent"));
+  EXPECT_THAT(restart(RestartType::temporary,
+                      [](Ensemble& e) { e.allocations["a"].failure_recovery = AllocationRecovery::one_for_one; }),
+              HasSubstr("allocations.a.restart: temporary work is never started again, and its failure_recovery is "
+                        "one_for_one"));
+  EXPECT_THAT(restart(RestartType::temporary, [](Ensemble& e) { e.nodes["n"].redundancy = 1; }),
+              HasSubstr("allocations.a.restart: temporary work is never started again, and its failure is one of its"));
+  EXPECT_THAT(restart(RestartType::permanent,
+                      [](Ensemble& e) {
+                        e.supervisor.allocations = {"a"};
+                        e.allocations["b"].depends_on = {"a"};
+                        e.allocations["b"].conditions["a"] = Condition::completed;
+                      }),
+              HasSubstr("allocations.a.restart: b waits until it is completed"));
+}
+
+TEST(SupervisionTest, RefusesSignificantWorkThatEndsNothing) {
+  const auto significant = [](SupervisorShutdown when, RestartType type) {
+    Ensemble ensemble = supervised();
+    ensemble.supervisor.allocations = {"a"};
+    ensemble.supervisor.auto_shutdown = when;
+    ensemble.allocations["a"].significant = true;
+    ensemble.allocations["a"].restart = type;
+    return shape(ensemble);
+  };
+  EXPECT_THAT(significant(SupervisorShutdown::all_significant, RestartType::transient), HasSubstr("a transient"));
+  EXPECT_THAT(significant(SupervisorShutdown::never, RestartType::transient),
+              HasSubstr("allocations.a.significant: supervisor.auto_shutdown is never"));
+  EXPECT_THAT(significant(SupervisorShutdown::any_significant, RestartType::permanent),
+              HasSubstr("allocations.a.significant: permanent work never ends for good"));
+  EXPECT_THAT(significant(SupervisorShutdown::any_significant, RestartType::unspecified),
+              HasSubstr("allocations.a.significant: a service without restart never ends for good"));
+  Ensemble none = supervised();
+  none.supervisor = {.allocations = {"t"}, .auto_shutdown = SupervisorShutdown::any_significant};
+  EXPECT_THAT(shape(none), HasSubstr("supervisor.auto_shutdown: none of its allocations is significant"));
+  Ensemble unnamed = supervised();
+  unnamed.allocations["t"].significant = true;
+  EXPECT_THAT(shape(unnamed), HasSubstr("allocations.t.significant: no supervisor with auto_shutdown names it"));
+}
+
 }  // namespace
 }  // namespace dms::jobs

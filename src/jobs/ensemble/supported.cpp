@@ -243,7 +243,7 @@ Result<void> check_supported(const Ensemble& ensemble) {
   root.refuse(!ensemble.scripts.empty(), "scripts", kNoScripts);
   root.refuse(ensemble.subnet.join, "subnet.join", "subnets are not available yet; write false, or remove it");
   root.refuse(!ensemble.contracts.empty(), "contracts", kNoContracts);
-  if (problems.empty() && is_supervised(ensemble)) TRY_VOID(supervision_of(ensemble));
+  if (problems.empty()) TRY_VOID(supervision_of(ensemble));
   if (problems.empty()) return {};
   if (problems.size() == 1) return fail(Errc::unsupported, "{}", problems.front());
   return fail(Errc::unsupported, "{} fields are not available:\n  {}", problems.size(), fmt::join(problems, "\n  "));

@@ -162,6 +162,26 @@ TEST(Supported, SupervisionIsAcceptedUnlessItContradictsItself) {
       << refused.error().message();
 }
 
+TEST(Supported, RestartsOfWhatNothingSupervisesAreRefused) {
+  const auto refused = [](const std::function<void(Ensemble&)>& change) {
+    Ensemble ensemble = plain();
+    change(ensemble);
+    const auto checked = check_supported(ensemble);
+    return checked ? std::string("accepted") : std::string(checked.error().message());
+  };
+  using testing::StartsWith;
+  EXPECT_THAT(refused([](Ensemble& e) { e.allocations["web"].restart = RestartType::temporary; }),
+              StartsWith("allocations.web.restart: nothing starts it again"));
+  EXPECT_THAT(refused([](Ensemble& e) { e.allocations["job"].significant = true; }),
+              StartsWith("allocations.job.significant: no supervisor"));
+  EXPECT_THAT(refused([](Ensemble& e) { e.supervisor.max_restarts = 1; }), StartsWith("supervisor: without effect"));
+  EXPECT_EQ(refused([](Ensemble& e) {
+              e.supervisor = {.allocations = {"job"}, .auto_shutdown = SupervisorShutdown::any_significant};
+              e.allocations["job"].significant = true;
+            }),
+            "accepted");
+}
+
 TEST(Supported, ANodeIsStartedAgainUnlessThatContradictsIt) {
   const auto asked = [](NodeRecovery recovery, const std::function<void(Node&)>& change) {
     Ensemble ensemble = plain();
@@ -272,6 +292,7 @@ TEST(Supported, TheReadmeSaysOfEveryFieldWhatActsOnIt) {
   add_names<EnsembleV1>(names);
   add_names<Allocation>(names);
   add_names<Node>(names);
+  add_names<Supervisor>(names);
   add_names<HealthCheck>(names);
   add_names<Input>(names);
   add_names<Results>(names);

@@ -11,6 +11,7 @@
 #include "crypto/peer_id.hpp"
 #include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/rules.hpp"
+#include "supervision/spec.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -384,6 +385,10 @@ Result<void> check_anti_affinity(const Ensemble& ensemble) {
 }
 
 Result<void> check_supervisor(const Ensemble& ensemble, const Supervisor& supervisor, const std::string& at) {
+  if (supervisor.restarts() > supervision::kMaxIntensity)
+    return wrong("{}.max_restarts: expected 0 to {}, found {}", at, supervision::kMaxIntensity, supervisor.restarts());
+  if (supervisor.period() <= Duration(0) || supervisor.period() > supervision::kMaxDuration)
+    return wrong("{}.period: expected a duration above 0, {} h at most", at, supervision::kMaxDuration / 1h);
   for (std::size_t i = 0; i < supervisor.allocations.size(); ++i)
     if (!ensemble.allocations.contains(supervisor.allocations[i]))
       return wrong("{}.allocations[{}]: there is no allocation \"{}\"{}", at, i,

@@ -1,6 +1,7 @@
 #include "orchestrator/deployment/deployment.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/dependencies.hpp"
@@ -17,8 +18,9 @@ namespace {
 /// Why a deployment whose allocations have all ended has failed; empty if it has not.
 std::string failure_of(const DeploymentRecord& record) {
   if (std::string escalation = escalation_of(record); !escalation.empty()) return escalation;
+  const std::set<std::string> planned = ended_with_supervisor(record);
   for (const auto& [name, allocation] : record.manifest.allocations) {
-    if (allocation.status == AllocationStatus::completed) continue;
+    if (allocation.status == AllocationStatus::completed || planned.contains(name)) continue;
     std::string why = allocation.reason;
     if (why.empty() && allocation.exit_code != kNeverRanOrLost) why = fmt::format("exit code {}", allocation.exit_code);
     if (why.empty()) why = "it did not run to its end";

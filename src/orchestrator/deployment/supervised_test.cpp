@@ -279,6 +279,84 @@ TEST_F(SupervisedTest, AWrittenTreeIsStartedInItsOrderAndRestartedByIts) {
   EXPECT_EQ(provider.log, (Log{"stop c", "stop b", "start a", "start b", "start c"}));
 }
 
+TEST_F(SupervisedTest, ASupervisorGivesUpAfterAsManyRestartsAsItSays) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.supervisor.allocations = {"a", "b", "c"};
+  made.ensemble.supervisor.max_restarts = 1;
+  made.ensemble.supervisor.period_ns = Duration(10min).count();
+  deploy(std::move(made));
+  crash_and_recover("b", 1);
+  w.settle(11min);
+  crash_and_recover("b", 1);
+  crash("a");
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(
+      deployment->record().error,
+      "supervision has given up: supervisor: it needed more than 1 restart within 600s: supervisor/a: exit code 1");
+}
+
+TEST_F(SupervisedTest, PermanentWorkRunsAgainAndTransientWorkIsDoneWhenItHasCompleted) {
+  DeploymentRecord made = three(AllocationRecovery::one_for_one);
+  made.ensemble.allocations.at("a").restart = jobs::RestartType::transient;
+  made.ensemble.allocations.at("b").type = jobs::AllocationType::task;
+  made.ensemble.allocations.at("b").restart = jobs::RestartType::permanent;
+  deploy(std::move(made));
+  for (const char* name : {"a", "b"}) {
+    provider.end(name, AllocationStatus::completed);
+    ASSERT_TRUE(notify(name));
+  }
+  ASSERT_TRUE(until([&] { return runs("b") && task("b").restarts == 1; }, 2min));
+  w.settle(5min);
+  EXPECT_EQ(provider.log, Log{"start b"});
+  EXPECT_EQ(task("a").status, AllocationStatus::completed);
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+}
+
+TEST_F(SupervisedTest, TheEndOfSignificantWorkEndsItsSupervisorAndCompletesTheDeployment) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.supervisor.allocations = {"a", "b", "c"};
+  made.ensemble.supervisor.auto_shutdown = jobs::SupervisorShutdown::any_significant;
+  made.ensemble.allocations.at("b").restart = jobs::RestartType::transient;
+  made.ensemble.allocations.at("b").significant = true;
+  deploy(std::move(made));
+  crash_and_recover("b", 1);
+  provider.log.clear();
+  provider.end("b", AllocationStatus::completed);
+  ASSERT_TRUE(notify("b"));
+  ASSERT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(task("a").status, AllocationStatus::stopped);
+  EXPECT_EQ(task("b").status, AllocationStatus::completed);
+  EXPECT_EQ(status_of(deployment->record()).reason, "the rest was stopped when its supervisor ended (auto_shutdown)");
+}
+
+TEST_F(SupervisedTest, TheFailureOfSignificantWorkThatStaysDownFailsTheDeployment) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.supervisor.allocations = {"a", "b", "c"};
+  made.ensemble.supervisor.auto_shutdown = jobs::SupervisorShutdown::any_significant;
+  made.ensemble.allocations.at("b").restart = jobs::RestartType::temporary;
+  made.ensemble.allocations.at("b").significant = true;
+  deploy(std::move(made));
+  crash("b");
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
+  EXPECT_EQ(deployment->record().error, "b failed: exit code 1");
+}
+
+TEST_F(SupervisedTest, AnUpdateOfWhatIsRestartedStopsNothing) {
+  deploy(three(AllocationRecovery::one_for_one));
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations.at("b").restart = jobs::RestartType::transient;
+  ASSERT_TRUE(w.run(a, deployment->update(std::move(ensemble))));
+  w.settle(1min);
+  EXPECT_EQ(provider.log, Log{});
+  provider.end("b", AllocationStatus::completed);
+  ASSERT_TRUE(notify("b"));
+  w.settle(1min);
+  EXPECT_EQ(task("b").status, AllocationStatus::completed);
+  EXPECT_EQ(provider.log, Log{});
+}
+
 TEST_F(SupervisedTest, ALostRunIsAFailureOfItsChild) {
   deploy(three(AllocationRecovery::rest_for_one));
   w.run(b, provider.forget("b"));

@@ -24,6 +24,8 @@ bool same_work(const jobs::Ensemble& before, const jobs::Ensemble& after, const 
   was.depends_on = is.depends_on;
   was.conditions = is.conditions;
   was.failure_recovery = is.failure_recovery;
+  was.restart = is.restart;
+  was.significant = is.significant;
   if (!(was == is) || node_of(before, name) != node_of(after, name)) return false;
   return std::ranges::all_of(
       is.provision, [&](const std::string& script) { return before.scripts.at(script) == after.scripts.at(script); });

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. What is the same in both ensembles continues, same run: an allocation whose work, resources and node are
-//     unchanged. What it depends on only matters for starts to come, and its failure_recovery for failures to come.
+//     unchanged. What it depends on only matters for starts to come, and its failure_recovery, restart and significant
+//     for failures and ends to come.
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
 //     with everything on it, once the output of what has ended there is here. Before that, another machine must have

@@ -116,15 +116,17 @@ std::map<std::string, AllocationManifest> shown_allocations(const DeploymentReco
 }
 
 /// Why a deployment that is Completed ended before its work did. Work that ends by itself completes a deployment only if
-/// all of it has completed: any other was shut down. Records of older versions tell it as well.
+/// all of it has completed, or was stopped by an automatic shutdown: any other was shut down. Records of older versions
+/// tell it as well.
 std::string reason_of(const DeploymentRecord& record) {
   if (record.status != DeploymentStatus::completed) return {};
   const auto& made = record.manifest.allocations;
-  const bool all_completed = std::ranges::all_of(record.ensemble.allocations, [&](const auto& spec) {
+  const std::set<std::string> planned = ended_with_supervisor(record);
+  const bool all_ended = std::ranges::all_of(record.ensemble.allocations, [&](const auto& spec) {
     const auto entry = made.find(spec.first);
-    return entry != made.end() && entry->second.status == AllocationStatus::completed;
+    return entry != made.end() && (entry->second.status == AllocationStatus::completed || planned.contains(spec.first));
   });
-  if (all_completed) return {};
+  if (all_ended) return planned.empty() ? "" : "the rest was stopped when its supervisor ended (auto_shutdown)";
   return made.empty() ? "it was shut down before anything ran" : "it was shut down";
 }
 

@@ -500,6 +500,25 @@ std::uint64_t starts_of(const DeploymentRecord& record, const std::string& name)
   return state == nullptr ? 0 : state->starts;
 }
 
+std::set<std::string> ended_with_supervisor(const DeploymentRecord& record) {
+  std::set<std::string> names;
+  if (!record.tree || record.tree->over) return names;
+  std::vector<std::string> ended;  // one that has failed waits, or has ended the tree
+  for (const auto& [path, state] : record.tree->supervisors)
+    if (!path.empty() && phase_of(state) == Phase::idle)
+      ended.push_back(fmt::format("{}{}", path, supervision::kPathSeparator));
+  if (ended.empty()) return names;
+  const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
+  if (!spec) return names;
+  for (const auto& [name, path] : jobs::supervised_paths(*spec)) {
+    const auto entry = record.manifest.allocations.find(name);
+    if (entry == record.manifest.allocations.end() || entry->second.status != AllocationStatus::stopped) continue;
+    const auto is_above = [&below = path](const std::string& above) { return below.starts_with(above); };
+    if (std::ranges::any_of(ended, is_above)) names.insert(name);
+  }
+  return names;
+}
+
 std::string escalation_of(const DeploymentRecord& record) {
   if (!record.tree || !record.tree->over) return {};
   const auto root = record.tree->supervisors.find("");

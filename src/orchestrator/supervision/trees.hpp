@@ -22,6 +22,8 @@
 //     its output; it has ended when that is done or it cannot run any more. `idle` and gone: it stays down, as stopped
 //     if it had not ended. What is below a supervisor that is to be started waits with it.
 //  5. A tree that has ended has escalated to its root: all is stopped, and the deployment fails with the reasons.
+//     A supervisor with auto_shutdown that has ended with its significant allocations stays down without an escalation:
+//     what it has stopped is stopped, and does not make the deployment a failed one.
 //  6. An update goes on with the counts: what it changes is not told as lost, what it adds is started. One that moves
 //     what runs to another supervisor begins a new tree, whose children are taken as they are: what runs is up, what
 //     has failed is restarted.
@@ -37,6 +39,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "orchestrator/deployment/parts.hpp"
@@ -85,6 +88,8 @@ struct NodeRestart {
 [[nodiscard]] bool is_being_restarted(const DeploymentRecord& record, const std::string& allocation);
 /// How often the tree has started it.
 [[nodiscard]] std::uint64_t starts_of(const DeploymentRecord& record, const std::string& allocation);
+/// What supervisors have stopped that have ended by their auto_shutdown.
+[[nodiscard]] std::set<std::string> ended_with_supervisor(const DeploymentRecord& record);
 /// Why the tree has ended; empty if it has not.
 [[nodiscard]] std::string escalation_of(const DeploymentRecord& record);
 /// By which each allocation of the ensemble is restarted, alone or with its node; without those that stay down.

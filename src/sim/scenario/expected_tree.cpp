@@ -5,7 +5,7 @@
 namespace dms::sim {
 namespace {
 
-constexpr std::size_t kRestarts = 10;  // of a supervisor, in an hour
+constexpr std::size_t kRestarts = 10;  // of a supervisor that does not say how many
 
 void collect_named(const jobs::Supervisor& written, std::set<std::string>& named) {
   named.insert(written.allocations.begin(), written.allocations.end());
@@ -32,8 +32,11 @@ Together together_of(jobs::AllocationRecovery recovery) {
   return Together::alone;
 }
 
-/// A service is to run; a task is done when it has succeeded.
+/// A service is to run; a task is done when it has succeeded; unless it says otherwise.
 MadeUp made_up_of(const jobs::Allocation& allocation) {
+  if (allocation.restart == jobs::RestartType::permanent) return MadeUp::all;
+  if (allocation.restart == jobs::RestartType::transient) return MadeUp::failures;
+  if (allocation.restart == jobs::RestartType::temporary) return MadeUp::none;
   return allocation.type == jobs::AllocationType::task ? MadeUp::failures : MadeUp::all;
 }
 
@@ -93,9 +96,15 @@ void ExpectedTree::add_child(std::size_t group, const std::string& name, Child c
 
 void ExpectedTree::add_written(const jobs::Ensemble& ensemble, const jobs::Supervisor& written, std::size_t above,
                                const std::string& id) {
-  const std::size_t group = add_group(above, id, together_of(written.strategy), kRestarts);
-  for (const std::string& name : written.allocations)
-    add_child(group, name, {.made_up = made_up_of(ensemble.allocations.at(name))});
+  const std::size_t group = add_group(above, id, together_of(written.strategy),
+                                      written.max_restarts ? std::size_t{*written.max_restarts} : kRestarts);
+  if (written.period_ns > 0) groups_[group].period = Duration(written.period_ns);
+  if (written.auto_shutdown == jobs::SupervisorShutdown::any_significant) groups_[group].ends_with = EndsWith::any;
+  if (written.auto_shutdown == jobs::SupervisorShutdown::all_significant) groups_[group].ends_with = EndsWith::all;
+  for (const std::string& name : written.allocations) {
+    const jobs::Allocation& allocation = ensemble.allocations.at(name);
+    add_child(group, name, {.made_up = made_up_of(allocation), .significant = allocation.significant});
+  }
   for (std::size_t i = 0; i < written.children.size(); ++i)
     add_written(ensemble, written.children[i], group, "[" + std::to_string(i) + "]");
 }

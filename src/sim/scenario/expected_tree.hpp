@@ -5,7 +5,8 @@
 // Model
 //  1. A group is a supervisor: its members, allocations and groups, are started in order. Who is started again with a
 //     member that has failed is in `together`. It gives up when a member fails that it has already started again
-//     `restarts` times within an hour: that is the failure of this group in the group above.
+//     `restarts` times within its period, an hour unless the ensemble says otherwise: that is the failure of this group
+//     in the group above.
 //  2. The group of all is "". Below it are the written tree, `supervisor`, and a group `node:<name>` for each node with
 //     allocations that this does not name, below `standbys:<name>` where the node has `redundancy`, and below
 //     `recovery:<name>` where it has failure_recovery: that is above the standbys if it is `redeploy`.
@@ -26,6 +27,8 @@ namespace dms::sim {
 
 /// Who is started again with a member that has failed.
 enum class Together { alone, all, rest };
+/// When a group ends because allocations of it that are significant have ended for good: `any` of them, or `all`.
+enum class EndsWith { none, any, all };
 /// Which ends of an allocation are made up for.
 enum class MadeUp { all, failures, none };
 
@@ -41,12 +44,15 @@ class ExpectedTree {
     std::size_t above = kNone;
     Together together = Together::alone;
     std::size_t restarts = 0;
+    Duration period = 1h;  ///< within which it makes at most `restarts`
+    EndsWith ends_with = EndsWith::none;
     std::vector<Member> members;
   };
   struct Child {
     std::size_t group = 0;
     MadeUp made_up = MadeUp::all;
     bool fails_group = false;  ///< its failure is that of the group
+    bool significant = false;
   };
 
   ExpectedTree() = default;

@@ -32,26 +32,43 @@ std::string text_of(MadeUp made_up) {
   return made_up == MadeUp::all ? "all" : made_up == MadeUp::failures ? "failures" : "none";
 }
 
+std::string text_of(supervision::AutoShutdown when) {
+  switch (when) {
+    case supervision::AutoShutdown::never: return "";
+    case supervision::AutoShutdown::any_significant: return " or any";
+    case supervision::AutoShutdown::all_significant: return " or all";
+  }
+  return "?";
+}
+std::string text_of(EndsWith when) {
+  return when == EndsWith::none ? "" : when == EndsWith::any ? " or any" : " or all";
+}
+
 /// A line for each supervisor, in the order of their starts.
 void write_spec(const supervision::Spec& spec, const std::string& path, std::vector<std::string>& lines) {
-  std::string line = fmt::format("{}: {} {}:", path, text_of(spec.supervisor->strategy), spec.supervisor->intensity);
+  std::string line =
+      fmt::format("{}: {} {} in {} s{}:", path, text_of(spec.supervisor->strategy), spec.supervisor->intensity,
+                  spec.supervisor->period / 1s, text_of(spec.supervisor->auto_shutdown));
   for (const supervision::Spec& child : spec.children)
     line += child.supervisor ? " ()"
-                             : fmt::format(" {} {}{}", child.id, text_of(child.restart), child.escalates ? " up" : "");
+                             : fmt::format(" {} {}{}{}", child.id, text_of(child.restart), child.escalates ? " up" : "",
+                                           child.significant ? " significant" : "");
   lines.push_back(std::move(line));
   for (const supervision::Spec& child : spec.children)
     if (child.supervisor) write_spec(child, path.empty() ? child.id : path + "/" + child.id, lines);
 }
 void write_group(const ExpectedTree& tree, std::size_t number, std::vector<std::string>& lines) {
   const ExpectedTree::Group& group = tree.groups()[number];
-  std::string line = fmt::format("{}: {} {}:", group.path, text_of(group.together), group.restarts);
+  std::string line = fmt::format("{}: {} {} in {} s{}:", group.path, text_of(group.together), group.restarts,
+                                 group.period / 1s, text_of(group.ends_with));
   for (const ExpectedTree::Member& member : group.members) {
     if (member.group != ExpectedTree::kNone) {
       line += " ()";
       continue;
     }
     const ExpectedTree::Child& child = tree.children().at(member.allocation);
-    line += fmt::format(" {} {}{}", member.allocation, text_of(child.made_up), child.fails_group ? " up" : "");
+    line += fmt::format(" {} {}{}{}", member.allocation, text_of(child.made_up), child.fails_group ? " up" : "",
+                        child.significant ? " significant" : "");
   }
   lines.push_back(std::move(line));
   for (const ExpectedTree::Member& member : group.members)
@@ -95,6 +112,34 @@ jobs::Ensemble services(const std::vector<std::string>& names) {
     ensemble.nodes["node"].allocations.push_back(name);
   }
   return ensemble;
+}
+
+TEST(ExpectedTree, ReadsWhatSupervisorsAndAllocationsSayOfRestarts) {
+  jobs::Ensemble ensemble = services({"a", "b", "c", "d"});
+  ensemble.allocations.at("a").restart = jobs::RestartType::transient;
+  ensemble.allocations.at("a").significant = true;
+  ensemble.allocations.at("b").restart = jobs::RestartType::temporary;
+  ensemble.allocations.at("d").failure_recovery = jobs::AllocationRecovery::one_for_one;
+  ensemble.allocations.at("d").restart = jobs::RestartType::transient;
+  jobs::Supervisor below;
+  below.allocations = {"b", "c"};
+  below.max_restarts = 0;
+  ensemble.supervisor.allocations = {"a"};
+  ensemble.supervisor.max_restarts = 3;
+  ensemble.supervisor.period_ns = Duration(10min).count();
+  ensemble.supervisor.auto_shutdown = jobs::SupervisorShutdown::all_significant;
+  ensemble.supervisor.children.push_back(below);
+  const Result<supervision::Spec> spec = jobs::supervision_of(ensemble);
+  ASSERT_TRUE(spec) << spec.error().to_string();
+  std::vector<std::string> asked;
+  std::vector<std::string> expected;
+  write_spec(*spec, "", asked);
+  write_group(ExpectedTree(ensemble), 0, expected);
+  EXPECT_EQ(expected, asked);
+  EXPECT_EQ(expected,
+            (std::vector<std::string>{
+                ": alone 0 in 3600 s: () ()", "supervisor: alone 3 in 600 s or all: a failures significant ()",
+                "supervisor/[0]: alone 0 in 3600 s: b none c all", "node:node: alone 10 in 3600 s: d failures"}));
 }
 
 TEST(ExpectedTree, SaysWhoIsRestartedWithWhatFailsAndInWhichOrder) {
