@@ -330,6 +330,27 @@ TEST_F(SupervisedTest, TheEndOfSignificantWorkEndsItsSupervisorAndCompletesTheDe
   EXPECT_EQ(status_of(deployment->record()).reason, "the rest was stopped when its supervisor ended (auto_shutdown)");
 }
 
+TEST_F(SupervisedTest, ASupervisorThatHasEndedByItselfStaysDownBesideOthersAlsoAfterTheDaemon) {
+  DeploymentRecord made = three(AllocationRecovery::stay_down);
+  made.ensemble.supervisor = {.allocations = {"a"}, .children = {{.allocations = {"b", "c"}}}};
+  made.ensemble.supervisor.children.at(0).auto_shutdown = jobs::SupervisorShutdown::all_significant;
+  made.ensemble.allocations.at("b").restart = jobs::RestartType::transient;
+  made.ensemble.allocations.at("b").significant = true;
+  deploy(std::move(made));
+  provider.end("b", AllocationStatus::completed);
+  ASSERT_TRUE(notify("b"));
+  ASSERT_TRUE(until([&] { return task("c").status == AllocationStatus::stopped; }));
+  EXPECT_EQ(provider.log, Log{"stop c"});
+  kill();
+  w.settle(5s);
+  restart();
+  w.settle(2min);
+  EXPECT_EQ(provider.log, Log{"stop c"});
+  EXPECT_TRUE(runs("a"));
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+  EXPECT_FALSE(deployment->record().tree->over);
+}
+
 TEST_F(SupervisedTest, TheFailureOfSignificantWorkThatStaysDownFailsTheDeployment) {
   DeploymentRecord made = three(AllocationRecovery::stay_down);
   made.ensemble.supervisor.allocations = {"a", "b", "c"};

@@ -150,7 +150,7 @@ TEST_F(TreeCheckerTest, FindsASupervisorThatRestartsMoreOftenThanItMay) {
   group().restarts_ns.assign(10, 0);
   EXPECT_EQ(check(), Lines{});
   group().restarts_ns.push_back(0);
-  EXPECT_TRUE(says(check(), "node:node has made 11 restarts within an hour and may make 10"));
+  EXPECT_TRUE(says(check(), "node:node has made 11 restarts within its period and may make 10"));
 }
 
 TEST_F(TreeCheckerTest, FindsWhatIsUpBelowASupervisorThatHasGivenUp) {
