@@ -319,6 +319,9 @@ struct Node {
   friend bool operator==(const Node&, const Node&) = default;
 };
 
+/// Nodes of an ensemble and their standbys together: each needs a machine, and a request for bids has as many nodes.
+inline constexpr std::size_t kMaxMachines = 256;
+
 struct Edge {
   std::string s;
   std::string t;

@@ -17,7 +17,6 @@ namespace dms::jobs {
 namespace {
 
 constexpr std::size_t kMaxAllocations = 256;
-constexpr std::size_t kMaxNodes = 256;
 constexpr std::size_t kMaxPorts = 256;
 constexpr std::size_t kMaxRedundancy = 64;
 constexpr std::size_t kMaxAntiAffinity = 32;
@@ -264,6 +263,18 @@ Result<void> check_node(const Ensemble& ensemble, const std::string& name, const
   return {};
 }
 
+/// Each node, and each of its standbys, needs one.
+Result<void> check_machines(const Ensemble& ensemble) {
+  std::size_t machines = ensemble.nodes.size();
+  for (const auto& [name, node] : ensemble.nodes) {
+    machines += node.redundancy;
+    if (machines > kMaxMachines)
+      return wrong("nodes.{}.redundancy: {} nodes and their standbys are more than {} machines", name,
+                   ensemble.nodes.size(), kMaxMachines);
+  }
+  return {};
+}
+
 /// Each node is placed on a machine of its own.
 Result<void> check_pins(const Ensemble& ensemble) {
   std::map<std::string_view, std::string_view> node_of;
@@ -425,11 +436,12 @@ Result<void> check_contracts(const Ensemble& ensemble) {
 Result<void> Ensemble::validate() const {
   if (allocations.empty()) return wrong("allocations: expected at least one");
   if (allocations.size() > kMaxAllocations) return wrong("allocations: more than {}", kMaxAllocations);
-  if (nodes.size() > kMaxNodes) return wrong("nodes: more than {}", kMaxNodes);
+  if (nodes.size() > kMaxMachines) return wrong("nodes: more than {}", kMaxMachines);
   TRY_VOID(check_names(*this));
   TRY_VOID(check_scripts(*this));
   for (const auto& [name, allocation] : allocations) TRY_VOID(check_allocation(*this, name, allocation));
   for (const auto& [name, node] : nodes) TRY_VOID(check_node(*this, name, node));
+  TRY_VOID(check_machines(*this));
   TRY_VOID(check_placement(*this));
   TRY_VOID(check_edges(*this));
   TRY_VOID(check_anti_affinity(*this));

@@ -53,17 +53,17 @@ bool all_ended(const DeploymentRecord& record) {
 
 jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted) {
   jobs::Ensemble part = record.ensemble;
-  part.edges = edges_with_standbys(record.ensemble);
   std::erase_if(part.nodes, [&](const auto& pair) { return !wanted.contains(pair.first); });
   for (auto& [name, node] : part.nodes) {
     std::erase_if(node.allocations, [&](const std::string& allocation) { return is_over(record, allocation); });
     if (const auto placed = record.manifest.nodes.find(name); placed != record.manifest.nodes.end())
       node.peer = placed->second.peer;
   }
-  const auto is_sought = [&](const std::string& name) {
-    return wanted.contains(name) && !record.manifest.nodes.contains(name);
-  };
-  std::erase_if(part.edges, [&](const jobs::Edge& edge) { return !is_sought(edge.s) && !is_sought(edge.t); });
+  std::set<std::string> sought;
+  for (const auto& [name, allocations] : wanted)
+    if (!record.manifest.nodes.contains(name)) sought.insert(name);
+  part.edges = edges_of_sought(record, sought);
+  const auto is_sought = [&](const std::string& name) { return sought.contains(name); };
   part.anti_affinity = anti_affinity_with_standbys(record.ensemble);
   std::erase_if(part.anti_affinity,
                 [&](const jobs::AntiAffinity& apart) { return std::ranges::none_of(apart.nodes, is_sought); });

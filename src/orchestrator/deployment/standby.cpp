@@ -1,6 +1,9 @@
 #include "orchestrator/deployment/standby.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <utility>
 
 #include "orchestrator/supervision/trees.hpp"
 
@@ -8,6 +11,8 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 namespace {
+
+using KeepsEdge = std::function<bool(const std::string& s, const std::string& t)>;
 
 /// As a node that starts nothing: whoever grants no lease cannot keep it.
 jobs::Node standby_node(const jobs::Node& node) {
@@ -24,6 +29,22 @@ std::vector<std::string> copies_of(const jobs::Ensemble& ensemble, const std::st
   for (std::uint32_t number = 1; node != ensemble.nodes.end() && number <= node->second.redundancy; ++number)
     copies.push_back(jobs::standby_id(name, number));
   return copies;
+}
+
+/// Between the copies of both nodes, those that are kept.
+std::vector<jobs::Edge> edges_of_copies(const jobs::Ensemble& ensemble, const KeepsEdge& keeps) {
+  std::map<std::string, std::vector<std::string>> copies;
+  for (const auto& [name, node] : ensemble.nodes) copies.emplace(name, copies_of(ensemble, name));
+  std::vector<jobs::Edge> edges;
+  for (const jobs::Edge& edge : merged_edges(ensemble)) {
+    const auto from = copies.find(edge.s);
+    const auto to = copies.find(edge.t);
+    if (from == copies.end() || to == copies.end()) continue;
+    for (const std::string& s : from->second)
+      for (const std::string& t : to->second)
+        if (keeps(s, t)) edges.push_back({.s = s, .t = t, .rtt = edge.rtt, .bw = edge.bw});
+  }
+  return edges;
 }
 
 bool is_wanted(const DeploymentRecord& record, const Standby& standby) {
@@ -59,15 +80,34 @@ std::vector<MissingStandby> missing_standbys(const DeploymentRecord& record) {
   return missing;
 }
 
-std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble) {
-  std::vector<jobs::Edge> edges;
+std::vector<jobs::Edge> merged_edges(const jobs::Ensemble& ensemble) {
+  std::vector<jobs::Edge> merged;
+  std::map<std::pair<std::string, std::string>, std::size_t> index;
   for (const jobs::Edge& edge : ensemble.edges) {
     if (!edge.has_limits()) continue;
-    for (const std::string& s : copies_of(ensemble, edge.s))
-      for (const std::string& t : copies_of(ensemble, edge.t))
-        edges.push_back({.s = s, .t = t, .rtt = edge.rtt, .bw = edge.bw});
+    const auto [known, fresh] = index.try_emplace(std::minmax(edge.s, edge.t), merged.size());
+    if (fresh) {
+      merged.push_back({.s = edge.s, .t = edge.t, .rtt = edge.rtt, .bw = edge.bw});
+      continue;
+    }
+    jobs::Edge& all = merged[known->second];
+    if (edge.rtt != 0) all.rtt = all.rtt == 0 ? edge.rtt : std::min(all.rtt, edge.rtt);
+    all.bw = std::max(all.bw, edge.bw);
   }
-  return edges;
+  return merged;
+}
+
+std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble) {
+  return edges_of_copies(ensemble, [](const std::string&, const std::string&) { return true; });
+}
+
+std::vector<jobs::Edge> edges_of_sought(const DeploymentRecord& record, const std::set<std::string>& sought) {
+  const auto is_there = [&](const std::string& name) {
+    return record.ensemble.nodes.contains(name) || record.standbys.contains(name);
+  };
+  return edges_of_copies(record.ensemble, [&](const std::string& s, const std::string& t) {
+    return (sought.contains(s) && is_there(t)) || (sought.contains(t) && is_there(s));
+  });
 }
 
 std::vector<jobs::AntiAffinity> anti_affinity_with_standbys(const jobs::Ensemble& ensemble) {
@@ -84,8 +124,8 @@ std::vector<jobs::AntiAffinity> anti_affinity_with_standbys(const jobs::Ensemble
 
 jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted) {
   jobs::Ensemble part = ensemble;
-  part.edges = edges_with_standbys(ensemble);
-  std::erase_if(part.edges, [id = wanted.id()](const jobs::Edge& edge) { return edge.s != id && edge.t != id; });
+  part.edges = edges_of_copies(
+      ensemble, [id = wanted.id()](const std::string& s, const std::string& t) { return s == id || t == id; });
   part.anti_affinity = anti_affinity_with_standbys(ensemble);
   std::erase_if(part.anti_affinity, [id = wanted.id()](const jobs::AntiAffinity& apart) {
     return std::ranges::count(apart.nodes, id) == 0;

@@ -16,8 +16,13 @@
 //  4. Standbys exist while the deployment runs. One that is not wanted any more, or has lost what it had, is
 //     superseded: nothing of it can run.
 //
-// Threads: none.
+// Threads: none. Cost: an ensemble has jobs::kMaxMachines nodes and standbys at most, so that edges between copies are
+// as many as pairs of these at most.
 #pragma once
+
+#include <set>
+#include <string>
+#include <vector>
 
 #include "orchestrator/deployment/placement.hpp"
 
@@ -34,7 +39,13 @@ struct MissingStandby {
 [[nodiscard]] std::vector<MissingStandby> missing_standbys(const DeploymentRecord& record);
 /// The ensemble with one node only: the standby, as an auction and its provider see it.
 [[nodiscard]] jobs::Ensemble standby_part(const jobs::Ensemble& ensemble, const MissingStandby& wanted);
-/// Those with limits, between every copy of one node and every copy of the other: a standby may take its node over.
+/// Those with limits, one of each pair of nodes: with the stricter limits of all edges of the pair.
+[[nodiscard]] std::vector<jobs::Edge> merged_edges(const jobs::Ensemble& ensemble);
+/// The merged ones between a node that is sought and the other node, and each standby of that in the record, which may
+/// take it over.
+[[nodiscard]] std::vector<jobs::Edge> edges_of_sought(const DeploymentRecord& record,
+                                                      const std::set<std::string>& sought);
+/// The merged ones between every copy of one node and every copy of the other.
 [[nodiscard]] std::vector<jobs::Edge> edges_with_standbys(const jobs::Ensemble& ensemble);
 /// That which asks for something, with the standbys beside their nodes.
 [[nodiscard]] std::vector<jobs::AntiAffinity> anti_affinity_with_standbys(const jobs::Ensemble& ensemble);

@@ -78,6 +78,25 @@ TEST_F(StandbyTest, EdgesHoldForEveryMachineThatMayTakeTheNodeOver) {
   EXPECT_EQ(neighbours_of(record, {"left"}), (Placed{{"right", {"p-right"}}, {"right-standby-1", {"p-spare"}}}));
 }
 
+TEST_F(StandbyTest, ManyEdgesOfOnePairAreOneWithTheStricterLimits) {
+  record.ensemble.edges.assign(1024, {.s = "left", .t = "right", .rtt = 10});
+  record.ensemble.edges[7] = {.s = "right", .t = "left", .rtt = 20, .bw = 1000};
+  record.ensemble.edges[8] = {.s = "right", .t = "left"};
+  const std::vector<jobs::Edge> one{{.s = "left", .t = "right", .rtt = 10, .bw = 1000}};
+  EXPECT_EQ(merged_edges(record.ensemble), one);
+  for (auto& [name, node] : record.ensemble.nodes) node.redundancy = 64;
+  EXPECT_EQ(edges_with_standbys(record.ensemble).size(), 65u * 65u);
+  EXPECT_EQ(standby_part(record.ensemble, {"right", 1}).edges.size(), 65u) << "the other ones do not concern it";
+
+  record.manifest.nodes.erase("left");
+  const Unplaced wanted{{"left", {"db", "web"}}};
+  EXPECT_EQ(part_of(record, wanted).edges, one) << "no standby has a machine";
+  stand_by();
+  const std::vector<jobs::Edge> part = part_of(record, wanted).edges;
+  ASSERT_EQ(part.size(), 2u);
+  EXPECT_EQ(part[1], (jobs::Edge{.s = "left", .t = "right-standby-1", .rtt = 10, .bw = 1000}));
+}
+
 TEST_F(StandbyTest, StandbysAreKeptApartFromAllThatTheirNodesAreKeptApartFrom) {
   using capability::Area;
   record.ensemble.anti_affinity = {

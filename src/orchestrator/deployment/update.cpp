@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+#include <utility>
 
 #include "base/text.hpp"
 #include "orchestrator/deployment/standby.hpp"
@@ -64,17 +66,6 @@ bool stands_by_still(const jobs::Ensemble& before, const jobs::Ensemble& after, 
                              [&](const std::string& name) { return same_work(before, after, name); });
 }
 
-/// What the edges between the two nodes ask for together.
-jobs::Edge limits_between(const jobs::Ensemble& ensemble, const std::string& s, const std::string& t) {
-  jobs::Edge all{.s = s, .t = t};
-  for (const jobs::Edge& edge : ensemble.edges) {
-    if (std::minmax(edge.s, edge.t) != std::minmax(s, t)) continue;
-    if (edge.rtt != 0) all.rtt = all.rtt == 0 ? edge.rtt : std::min(all.rtt, edge.rtt);
-    all.bw = std::max(all.bw, edge.bw);
-  }
-  return all;
-}
-
 /// Whether the update leaves the node where it is.
 bool stays(const DeploymentRecord& record, const jobs::Ensemble& wanted, const std::string& name) {
   const auto placed = record.manifest.nodes.find(name);
@@ -85,10 +76,13 @@ bool stays(const DeploymentRecord& record, const jobs::Ensemble& wanted, const s
 
 /// What runs was measured for the limits that it had when it was placed.
 Result<void> check_edges(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  std::map<std::pair<std::string, std::string>, jobs::Edge> all;
+  for (const jobs::Edge& edge : merged_edges(record.ensemble)) all.emplace(std::minmax(edge.s, edge.t), edge);
   for (std::size_t i = 0; i < wanted.edges.size(); ++i) {
     const jobs::Edge& edge = wanted.edges[i];
     if (!stays(record, wanted, edge.s) || !stays(record, wanted, edge.t)) continue;
-    const jobs::Edge before = limits_between(record.ensemble, edge.s, edge.t);
+    const auto known = all.find(std::minmax(edge.s, edge.t));
+    const jobs::Edge before = known == all.end() ? jobs::Edge() : known->second;
     if ((edge.rtt == 0 || (before.rtt != 0 && before.rtt <= edge.rtt)) && before.bw >= edge.bw) continue;
     return fail(Errc::invalid_argument,
                 "edges[{}]: cannot be made stricter while {} and {} run; give one of the nodes another name to have it "
