@@ -130,6 +130,7 @@ class Matcher {
   static constexpr std::uint32_t kNone = Assignment::kNone;
   static constexpr std::uint32_t kUndecided = kNone - 1;
   static constexpr std::size_t kNoApart = ~std::size_t{0};
+  static constexpr std::size_t kPairsOfOption = 16;  ///< that are looked at in the time of one option
   struct Pair {
     std::size_t other;       ///< slot
     const WantedEdge* edge;  ///< or null:
@@ -171,9 +172,10 @@ class Matcher {
     slots_[b].pairs.push_back({a, edge, area});
   }
 
-  /// As the request has something apart.
+  /// As the request has something apart. Two slots have one pair by an area, however many lists name both.
   void separate_slots() {
     std::vector<std::size_t> sizes(wanted_.apart.size(), 0);
+    std::array<std::vector<bool>, 4> joined;  // by Area: pairs of slots, the lesser first
     for (std::size_t i = 0; i < wanted_.apart.size(); ++i) {
       const WantedApart& apart = wanted_.apart[i];
       if (apart.area == capability::Area::machine) continue;
@@ -182,9 +184,15 @@ class Matcher {
       for (const std::size_t n : apart.nodes)
         for (std::size_t s = first_slot_[n]; s < first_slot_[n + 1]; ++s) slots.push_back(s);
       sizes[i] = slots.size();
+      std::vector<bool>& known = joined[static_cast<std::size_t>(apart.area)];
+      known.resize(slots_.size() * slots_.size(), false);
       for (std::size_t a = 0; a < slots.size(); ++a)
-        for (std::size_t b = a + 1; b < slots.size(); ++b)
-          if (!is_placed(slots[a]) || !is_placed(slots[b])) join(slots[a], slots[b], nullptr, apart.area);
+        for (std::size_t b = a + 1; b < slots.size(); ++b) {
+          const std::size_t pair = std::min(slots[a], slots[b]) * slots_.size() + std::max(slots[a], slots[b]);
+          if (known[pair] || (is_placed(slots[a]) && is_placed(slots[b]))) continue;
+          known[pair] = true;
+          join(slots[a], slots[b], nullptr, apart.area);
+        }
       for (const std::size_t s : slots)
         if (!is_placed(s) && (slots_[s].apart == kNoApart || sizes[slots_[s].apart] < sizes[i])) slots_[s].apart = i;
     }
@@ -293,6 +301,9 @@ class Matcher {
     for (const WantedApart& apart : wanted_.apart)
       if (apart.area != capability::Area::machine && std::ranges::count(apart.nodes, node) > 0)
         areas.push_back(&areas_[static_cast<std::size_t>(apart.area)]);
+    std::ranges::sort(areas);
+    const auto repeated = std::ranges::unique(areas);
+    areas.erase(repeated.begin(), repeated.end());
     return areas;
   }
 
@@ -327,15 +338,17 @@ class Matcher {
     for (std::size_t s = 0; s < slots_.size(); ++s) {
       for (const Option& option : domains_[s]) {
         if (work_ > wanted_.budget) break;
-        work_ += 1 + slots_[s].pairs.size();
+        ++work_;
         if (used[option.peer]) continue;
         Cost cost = option.cost;
         bool fits = true;
         for (const Pair& pair : slots_[s].pairs) {
+          ++work_;
           if (!has[pair.other]) continue;
           const auto extra = pair_cost(pair, option, found[pair.other]);
-          fits = fits && extra.has_value();
-          cost.distance += extra.value_or(0);
+          fits = extra.has_value();
+          if (!fits) break;
+          cost.distance += *extra;
         }
         if (!fits) continue;
         total += cost;
@@ -391,7 +404,7 @@ class Matcher {
   }
 
   /// Whether the relaxed choice keeps the pairs as well, and has no machine twice; then what they add to its cost.
-  [[nodiscard]] std::optional<std::int64_t> pairs_of(const Relaxed& relaxed) const {
+  [[nodiscard]] std::optional<std::int64_t> pairs_of(const Relaxed& relaxed) {
     std::vector<const Option*> option_of(slots_.size(), nullptr);
     std::vector<std::uint32_t> peers;
     for (std::size_t i = 0; i < relaxed.slots.size(); ++i)
@@ -402,13 +415,15 @@ class Matcher {
     std::ranges::sort(peers);
     if (std::ranges::adjacent_find(peers) != peers.end()) return std::nullopt;
     std::int64_t sum = 0;
-    for (const std::size_t s : relaxed.slots)
+    for (const std::size_t s : relaxed.slots) {
+      work_ += slots_[s].pairs.size() / kPairsOfOption;
       for (const Pair& pair : slots_[s].pairs) {
         if (pair.other < s || option_of[s] == nullptr || option_of[pair.other] == nullptr) continue;
         const auto extra = pair_cost(pair, *option_of[s], *option_of[pair.other]);
         if (!extra) return std::nullopt;
         sum += *extra;
       }
+    }
     return sum;
   }
 

@@ -333,6 +333,30 @@ TEST(Matcher, ThatThereAreTooFewAreasIsSeenAtOnce) {
   EXPECT_LT(found.work, kBudget / 10);
 }
 
+/// Otherwise the time and the memory of a decision would grow with the number of lists.
+TEST(Matcher, ListsThatRepeatWhatAnotherSaysAreOneConstraint) {
+  constexpr std::size_t kSlots = 256;
+  std::vector<Machine> machines;
+  for (std::size_t i = 0; i < 300; ++i) machines.push_back(at(fmt::format("peer{}", i), fmt::format("C{}", i % 8)));
+  Wanted w = wanted({});
+  WantedApart all;
+  all.area = Area::country;
+  for (std::size_t n = 0; n < kSlots; ++n) {
+    w.nodes.push_back(node(fmt::format("node{}", n)));
+    all.nodes.push_back(n);
+  }
+  w.apart = {all};
+  const Market market(machines);
+  const Match one = match(market, w);
+  EXPECT_EQ(one.cost.unplaced, 248);
+  w.apart.assign(31, all);
+  w.apart.push_back({{0, 1, 2}, Area::country});
+  const Match many = match(market, w);
+  EXPECT_EQ(many.chosen, one.chosen);
+  EXPECT_EQ(many.work, one.work);
+  EXPECT_EQ(match(Market(std::vector<Machine>()), w).cost.unplaced, 256) << "nobody has bid";
+}
+
 TEST(Matcher, ThePairsThatAreStillToBeMeasuredAreNamedUntilTheChoiceIsKnown) {
   std::vector<Machine> machines;
   for (int i = 0; i < 5; ++i) {
