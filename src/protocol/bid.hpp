@@ -5,7 +5,8 @@
 //  2. A provider answers with at most one Bid for each request message. Its signature, by the key of the peer id in it,
 //     covers "dms-bid-" and the Go JSON of V1 with Signature null. V1 names one node. `also` of the Offer names the
 //     others of the request that the machine would serve instead, kMaxAlso at most; of these nodes it serves one. A bid
-//     with more of them, or with one twice, is not read. Without `also`, the machine may be able to serve others too.
+//     with more of them, or with one twice, is not read. Without `also`, with a full one, and with `more`, the machine may
+//     be able to serve others too.
 //  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
 //     and their signatures cover them.
 //  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have
@@ -140,14 +141,15 @@ struct Offer {
   std::optional<std::uint32_t> load;              ///< thousandths of what the machine offers that are in use
   std::map<std::string, std::string> unenforced;  ///< by executor of the node, which limits it does not hold there
   std::optional<std::vector<OtherNode>> also;     ///< see (2)
+  bool more = false;                              ///< it would serve others as well that `also` leaves out
   static constexpr auto json_fields() {
-    return std::tuple(json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
-                      json::field("max_lease", &Offer::max_lease_ns, json::omit_empty),
-                      json::field("results_limit", &Offer::results_limit, json::omit_empty),
-                      json::field("price", &Offer::price, json::omit_empty),
-                      json::field("load", &Offer::load, json::omit_empty),
-                      json::field("unenforced_limits", &Offer::unenforced, json::omit_empty),
-                      json::field("also", &Offer::also, json::omit_empty));
+    return std::tuple(
+        json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
+        json::field("max_lease", &Offer::max_lease_ns, json::omit_empty),
+        json::field("results_limit", &Offer::results_limit, json::omit_empty),
+        json::field("price", &Offer::price, json::omit_empty), json::field("load", &Offer::load, json::omit_empty),
+        json::field("unenforced_limits", &Offer::unenforced, json::omit_empty),
+        json::field("also", &Offer::also, json::omit_empty), json::field("more", &Offer::more, json::omit_empty));
   }
 };
 

@@ -121,8 +121,8 @@ Result<capability::Resources> Offering::free_for(const std::string& node) const 
   return all;
 }
 
-std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
-    const protocol::EnsembleBidRequest& request, const Offering& offering, Random& random) {
+std::expected<ChosenRequests, NoBid> choose_requests(const protocol::EnsembleBidRequest& request,
+                                                     const Offering& offering, Random& random) {
   if (request.request.empty()) return no_bid(BidRefusal::malformed, "request: at least one node is expected");
   if (request.request.size() > kMaxNodeRequests)
     return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are considered", request.request.size(),
@@ -141,25 +141,29 @@ std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
   std::shuffle(nodes.begin(), nodes.end(), random);
 
   NoBid refused{BidRefusal::malformed, {}};
-  std::vector<const protocol::NodeRequest*> chosen;
+  ChosenRequests chosen;
   std::set<std::string_view> names;
   std::size_t size = 0;
   for (const protocol::NodeRequest* node : nodes) {
-    if (chosen.size() > protocol::kMaxAlso) break;
+    if (chosen.nodes.size() > protocol::kMaxAlso) break;
     const std::expected<void, NoBid> fits = can_serve(*node, offering);
     if (fits) {
+      if (names.contains(node->node_id)) continue;
       const std::size_t more = json::encode(node->resources).size();
-      if (names.contains(node->node_id) || size + more > kMaxResources) continue;
+      if (size + more > kMaxResources) {
+        chosen.is_cut = true;
+        continue;
+      }
       size += more;
       names.insert(node->node_id);
-      chosen.push_back(node);
+      chosen.nodes.push_back(node);
       continue;
     }
     if (refused.text.empty()) refused.reason = fits.error().reason;
     refused.text +=
         fmt::format("{}{}: {}", refused.text.empty() ? "" : "; ", node->node_id.substr(0, kMaxId), fits.error().text);
   }
-  if (!chosen.empty()) return chosen;
+  if (!chosen.nodes.empty()) return chosen;
   if (refused.text.empty()) refused.text = "no node request of a known version";
   return std::unexpected(std::move(refused));
 }
@@ -200,23 +204,25 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   if (auto admitted = admit(request, requester); !admitted) return refuse(std::move(admitted.error()));
   const Result<Offering> offering = describe_({requester, request.id});
   if (!offering) return refuse({BidRefusal::internal, offering.error().to_string()});
-  auto nodes = choose_requests(request, *offering, root_.lane().random());
-  if (!nodes) return refuse(std::move(nodes.error()));
+  auto chosen = choose_requests(request, *offering, root_.lane().random());
+  if (!chosen) return refuse(std::move(chosen.error()));
 
   protocol::Bid bid;
   bid.ensemble_id = request.id;
-  bid.node_id = nodes->front()->node_id;
+  bid.node_id = chosen->nodes.front()->node_id;
   bid.peer = offering->self.to_string();
   bid.location = offering->location;
   bid.handle = root_.handle();
-  bid.offer = offer_for(*nodes, *offering);
+  bid.offer = offer_for(chosen->nodes, *offering);
+  bid.offer->more = chosen->is_cut;
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});
 
   Answered& answered = bids_[requester][request.id];
   answered.rounds.insert(request.nonce);
   answered.bid = {};
-  for (const protocol::NodeRequest* node : *nodes) answered.bid.nodes.emplace_back(node->node_id, node->resources);
+  for (const protocol::NodeRequest* node : chosen->nodes)
+    answered.bid.nodes.emplace_back(node->node_id, node->resources);
   answered.bid.expires = now() + kBidTime;
   ++metrics_.bids;
   count();

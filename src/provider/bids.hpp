@@ -37,6 +37,7 @@
 #include "actor/actor.hpp"
 #include "base/random.hpp"
 #include "crypto/peer_id.hpp"
+#include "jobs/ensemble/ensemble.hpp"
 #include "protocol/bid.hpp"
 #include "provider/keys.hpp"
 #include "provider/metrics.hpp"
@@ -73,14 +74,18 @@ struct NoBid {
   std::string text;
 };
 
-/// At most this many node requests of one message are considered; an ensemble has no more nodes than this.
-inline constexpr std::size_t kMaxNodeRequests = 256;
+/// At most this many node requests of one message are considered; an ensemble has no more nodes and standbys than this.
+inline constexpr std::size_t kMaxNodeRequests = jobs::kMaxMachines;
 
+struct ChosenRequests {
+  std::vector<const protocol::NodeRequest*> nodes;
+  bool is_cut = false;  ///< others are left out for the size of their resources
+};
 /// The node requests that this machine can serve, in random order; each node once. Of many the first kMaxAlso + 1 that
 /// have kMaxResources of JSON at most, all together. Without one, the text has the reason for each node, and the code
 /// is that of the node considered first. They are those of `request`, which outlives them.
-std::expected<std::vector<const protocol::NodeRequest*>, NoBid> choose_requests(
-    const protocol::EnsembleBidRequest& request, const Offering& offering, Random& random);
+std::expected<ChosenRequests, NoBid> choose_requests(const protocol::EnsembleBidRequest& request,
+                                                     const Offering& offering, Random& random);
 
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;

@@ -32,7 +32,7 @@ struct ChooseRequest : testing::Test {
     request.request = {BidRequest{node}};
     const auto chosen = choose_requests(request, offering, random);
     if (!chosen) return std::unexpected(chosen.error());
-    return *chosen->front();
+    return *chosen->nodes.front();
   }
   BidRefusal refusal() { return choose().error().reason; }
 };
@@ -141,8 +141,8 @@ TEST_F(ChooseRequest, TheNodesThatFitAreAnsweredAmongMany) {
   for (int i = 0; i < 20; ++i) {
     request.request = {BidRequest{large}, BidRequest{node}, BidRequest{}};
     const auto chosen = choose_requests(request, offering, random);
-    ASSERT_EQ(chosen->size(), 1U);
-    EXPECT_EQ(chosen->front()->node_id, "n1");
+    ASSERT_EQ(chosen->nodes.size(), 1U);
+    EXPECT_EQ(chosen->nodes.front()->node_id, "n1");
   }
   request.request.assign(kMaxNodeRequests + 1, BidRequest{node});
   EXPECT_EQ(choose_requests(request, offering, random).error().reason, BidRefusal::malformed);
@@ -158,10 +158,11 @@ TEST_F(ChooseRequest, AllNodesThatFitAreChosenOnceEachInRandomOrder) {
     }
     const auto chosen = choose_requests(request, offering, random);
     std::set<std::string> names;
-    for (const NodeRequest* one : *chosen) names.insert(one->node_id);
+    for (const NodeRequest* one : chosen->nodes) names.insert(one->node_id);
     EXPECT_EQ(names, (std::set<std::string>{"a", "b", "c"}));
-    EXPECT_EQ(chosen->size(), 3U);
-    first.insert(chosen->front()->node_id);
+    EXPECT_EQ(chosen->nodes.size(), 3U);
+    EXPECT_FALSE(chosen->is_cut);
+    first.insert(chosen->nodes.front()->node_id);
   }
   EXPECT_EQ(first.size(), 3U);
 }
@@ -172,9 +173,11 @@ TEST_F(ChooseRequest, HowManyNodesAreChosenIsBoundedInNumberAndInBytes) {
     node.node_id = std::to_string(i);
     request.request.emplace_back().v1 = node;
   }
-  EXPECT_EQ(choose_requests(request, offering, random)->size(), kMaxAlso + 1);
+  EXPECT_EQ(choose_requests(request, offering, random)->nodes.size(), kMaxAlso + 1);
   for (BidRequest& one : request.request) one.v1->resources.cpu.vendor = std::string(kMaxResources / 3, 'x');
-  EXPECT_EQ(choose_requests(request, offering, random)->size(), 2U);
+  const auto chosen = choose_requests(request, offering, random);
+  EXPECT_EQ(chosen->nodes.size(), 2U);
+  EXPECT_TRUE(chosen->is_cut) << "the orchestrator is told that these are not all";
 }
 
 struct BidsTest : ProviderTest {

@@ -317,7 +317,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     taken.insert(bid.peer);
     bidders_.insert_or_assign(bid.peer, bid.handle);
     ++bidders;
-    const bool names_all = bid.offer && bid.offer->also && bid.offer->also->size() < kMaxAlso;
+    const bool names_all = bid.offer && bid.offer->also && bid.offer->also->size() < kMaxAlso && !bid.offer->more;
     if (nodes.size() > 1 && !names_all)
       undecided_.insert(bid.peer);
     else

@@ -608,6 +608,11 @@ TEST_F(SeveralNodesTest, AnAuctionThatEndsEarlyAsksAgainOnlyThoseWhoseBidsHaveNa
   EXPECT_EQ(rounds(), 1) << "they can serve the first node alone";
   small.before = own.before = [](Bid& bid) { bid.offer->price = 5; };
   EXPECT_GT(rounds(), 1) << "they may bid for another one";
+  small.before = own.before = [](Bid& bid) {
+    bid.offer->also.emplace();
+    bid.offer->more = true;
+  };
+  EXPECT_GT(rounds(), 1) << "they can serve more than they name";
 }
 
 TEST(ShortageTest, LaterReasonsAreCounted) {

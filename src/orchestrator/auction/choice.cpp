@@ -1,6 +1,10 @@
 #include "orchestrator/auction/choice.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <numeric>
+#include <set>
 
 #include "base/text.hpp"
 #include "orchestrator/matching/explanation.hpp"
@@ -127,20 +131,27 @@ std::vector<TooFewAreas> too_few_areas(const jobs::Ensemble& ensemble, const std
 }
 
 std::optional<std::size_t> find_crowded(const jobs::Ensemble& ensemble, const std::vector<Bid>& made, const Bid& bid) {
-  const auto concerns = [&](const jobs::AntiAffinity& apart) {
-    return apart.by != capability::Area::machine && std::ranges::count(apart.nodes, bid.node_id) > 0;
+  std::set<capability::Area, std::greater<>> areas;  // the largest first
+  for (const jobs::AntiAffinity& apart : ensemble.anti_affinity)
+    if (apart.by != capability::Area::machine && std::ranges::count(apart.nodes, bid.node_id) > 0)
+      areas.insert(apart.by);
+  const auto lacks_one = [&](const Bid& one) {
+    return std::ranges::any_of(areas, [&](capability::Area by) { return area_key(by, one.location).empty(); });
   };
-  const auto apart = std::ranges::find_if(ensemble.anti_affinity, concerns);
-  if (apart == ensemble.anti_affinity.end()) return std::nullopt;
-  const std::string area = capability::area_key(apart->by, bid.location);
-  if (area.empty()) return std::nullopt;
-  std::map<std::string, std::vector<std::size_t>> by_area;
-  for (std::size_t i = 0; i < made.size(); ++i) by_area[capability::area_key(apart->by, made[i].location)].push_back(i);
-  if (const auto unstated = by_area.find(""); unstated != by_area.end()) return unstated->second.back();
-  const std::size_t least = by_area[area].size() + 1;
-  const auto size = [](const auto& bids) { return bids.second.size(); };
-  const std::vector<std::size_t>& most = std::ranges::max_element(by_area, {}, size)->second;
-  return most.size() > least ? std::optional(most.back()) : std::nullopt;
+  if (lacks_one(bid)) return std::nullopt;
+  const auto unstated = std::find_if(made.rbegin(), made.rend(), lacks_one);
+  if (unstated != made.rend()) return static_cast<std::size_t>(made.rend() - unstated) - 1;
+  std::vector<std::size_t> like(made.size());  // those of the larger areas that the bid is in
+  std::iota(like.begin(), like.end(), std::size_t{0});
+  for (const capability::Area by : areas) {
+    std::map<std::string, std::vector<std::size_t>> by_area;
+    for (const std::size_t i : like) by_area[area_key(by, made[i].location)].push_back(i);
+    like = by_area[area_key(by, bid.location)];
+    const auto size = [](const auto& bids) { return bids.second.size(); };
+    const std::vector<std::size_t>& most = std::ranges::max_element(by_area, {}, size)->second;
+    if (most.size() > like.size() + 1) return most.back();
+  }
+  return std::nullopt;
 }
 
 Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match, const RoundBids& bids) {

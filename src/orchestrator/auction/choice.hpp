@@ -44,7 +44,8 @@ struct TooFewAreas {
 std::vector<TooFewAreas> too_few_areas(const jobs::Ensemble& ensemble, const std::set<std::string>& missing,
                                        const RoundBids& bids, const Placed& placed);
 /// Of the bids for a node that is kept apart from others: one whose place `bid`, which is for it as well, may take, as
-/// it is in an area that has fewer. Nothing if there is none.
+/// it is in an area that has fewer. Of several lists that name the node the larger areas count first; the smaller ones
+/// count among bids of the same larger one. Nothing if there is none.
 std::optional<std::size_t> find_crowded(const jobs::Ensemble& ensemble, const std::vector<protocol::Bid>& made,
                                         const protocol::Bid& bid);
 /// Each node that has a machine, with its bid.

@@ -172,6 +172,27 @@ TEST(Choice, ABidOfAnAreaThatHasFewTakesThePlaceOfOneThatHasMost) {
   EXPECT_EQ(find_crowded(ensemble, {from(""), from("DE")}, from("DE")), 0u) << "that cannot be chosen";
 }
 
+TEST(Choice, AllListsThatNameTheNodeSayWhichBidTakesThePlaceOfAnother) {
+  jobs::Ensemble ensemble = two_nodes();
+  const auto from = [](std::string country, std::string city) {
+    Bid made = bid("p", "node", 2);
+    made.location.country = std::move(country);
+    made.location.city = std::move(city);
+    return made;
+  };
+  ensemble.anti_affinity = {{{"node", "other"}, capability::Area::country}, {{"node"}, capability::Area::city}};
+  const std::vector<Bid> made{from("DE", "Berlin"), from("FR", "Paris"), from("DE", "Berlin"), from("FR", "Paris")};
+  for (int order = 0; order < 2; ++order) {
+    EXPECT_EQ(find_crowded(ensemble, made, from("DE", "Bonn")), 2u) << "of the same country, which keeps as many";
+    EXPECT_EQ(find_crowded(ensemble, made, from("FR", "Lyon")), 3u);
+    EXPECT_EQ(find_crowded(ensemble, made, from("DE", "Berlin")), std::nullopt);
+    EXPECT_EQ(find_crowded(ensemble, made, from("ES", "Madrid")), 2u) << "a country more";
+    EXPECT_EQ(find_crowded(ensemble, made, from("ES", "")), std::nullopt) << "it cannot be chosen";
+    EXPECT_EQ(find_crowded(ensemble, {from("FR", ""), from("DE", "Berlin")}, from("DE", "Berlin")), 0u);
+    std::swap(ensemble.anti_affinity[0], ensemble.anti_affinity[1]);
+  }
+}
+
 /// Whether it answers or not: its work may go on.
 TEST(Choice, ANodeIsKeptApartFromOnesThatHaveAMachine) {
   jobs::Ensemble ensemble = two_nodes();
