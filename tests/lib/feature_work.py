@@ -125,10 +125,10 @@ class Ensemble:
         folders = [machine.work_dir / "jobs" for machine in self.cluster.machines.values()]
         return sum(log.stat().st_size for folder in folders for log in folder.glob(f"*{self.id}*_{name}*/**/stdout.log"))
 
-    def counts_on(self, name, bytes=20):
-        """Waits until the same run has written more of its output: a length of time that a scenario can measure."""
+    def counts_on(self, name):
+        """Waits until the same run has written more of its output."""
         before = self.written(name)
-        wait_for(lambda: self.written(name) >= before + bytes, f"{name} counts on from {before} bytes")
+        wait_for(lambda: self.written(name) >= before + 20, f"{name} counts on from {before} bytes")
         seen, found = self.seen.get(name), self.processes(name)
         self.check_same(name, seen, found)
         self.seen[name] = found or seen
