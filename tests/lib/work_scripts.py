@@ -29,22 +29,25 @@ def ask(**message):
 """
 
 
-# Goes on when its daemon does.
+# Goes on when its daemon does, and registers again when it is refused.
 ADDS = TALKS + """
 def add_for_others():
     while True:
         try:
-            file = connect()
-            say(file, op="register", behaviour="/work/add")
-            for line in file:
-                message = json.loads(line)
-                if message.get("ok"):
-                    print("ready to add", flush=True)
-                if "call" in message:
-                    print("added", *message["payload"], "for", message["from"], flush=True)
-                    say(file, op="reply", call=message["call"], payload=sum(message["payload"]))
-        except OSError:
+            with connect() as file:
+                say(file, op="register", id=1, behaviour="/work/add")
+                for line in file:
+                    message = json.loads(line)
+                    if message.get("id") == 1:
+                        print("ready to add" if message["ok"] else message["error"], flush=True)
+                        if not message["ok"]:
+                            break
+                    if "call" in message:
+                        print("added", *message["payload"], "for", message["from"], flush=True)
+                        say(file, op="reply", call=message["call"], payload=sum(message["payload"]))
+        except (OSError, ValueError):
             pass
+        time.sleep(0.2)
 """
 
 
