@@ -19,11 +19,11 @@ Feature: Machines in several regions
       """
     And alice offers 0.5 cores, 768 MiB of memory and 0.25 GiB of disk
     When alice deploys
-      | deployment | allocation | script                                        | type    | at    | memory |
-      | calls      | near       | adds for others, and calls whom it is told to | service | alice | 256    |
-      | calls      | beside     | adds for others, and calls whom it is told to | service | alice | 256    |
-      | calls      | far        | adds for others, and calls whom it is told to | service | bob   | 256    |
-      | calls      | hidden     | adds for others, and calls whom it is told to | service | dave  | 256    |
+      | deployment | allocation | script                                        | type    | at    | memory | cores |
+      | calls      | near       | adds for others, and calls whom it is told to | service | alice | 256    | 0.2   |
+      | calls      | beside     | adds for others, and calls whom it is told to | service | alice | 256    | 0.2   |
+      | calls      | far        | adds for others, and calls whom it is told to | service | bob   | 256    | 0.2   |
+      | calls      | hidden     | adds for others, and calls whom it is told to | service | dave  | 256    | 0.2   |
     Then deployment "calls" is running
     And each of these calls runs its method at its callee, and what is refused runs nothing
       | to           | caller        | callee        | method        | refused                                 |
