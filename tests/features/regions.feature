@@ -94,3 +94,37 @@ Feature: Machines in several regions
       | osaka  | 120 to 1000      | 500 to 50000      | a round trip of <round trip> ms, 100 ms at most is asked for |
       | paris  | 4 to 100         | 3000 to 50000     | chosen                                                       |
     And nothing is left at berlin, boston, osaka and paris
+
+  @workflow-definition @job-orchestration
+  Scenario: Nodes get machines in the places that they accept or do not reject, and none that the ensemble excludes
+    Given a network of machines
+      """
+      hosts:
+        alice: {role: user}
+        berlin: {role: provider, onboard: {cpu: 0.5, ram: 256MiB, disk: 256MiB}}
+        osaka: {role: provider, onboard: {cpu: 0.5, ram: 256MiB, disk: 256MiB}}
+        paris: {role: provider, onboard: {cpu: 0.5, ram: 256MiB, disk: 256MiB}}
+      """
+    And alice is connected to machines that state these places
+      | machine | continent | country |
+      | berlin  | Europe    | Germany |
+      | osaka   | Asia      | Japan   |
+      | paris   | Europe    | France  |
+    When alice deploys
+      | deployment | allocation | script | type    | at | accept          | reject | excludes                |
+      | country    | german     | counts | service |    | Europe, Germany |        |                         |
+      | continent  | outside    | counts | service |    |                 | Europe |                         |
+      | other      | french     | counts | service |    | Europe          |        | berlin                  |
+      | nowhere    | nowhere    | counts | service |    |                 |        | berlin, osaka and paris |
+    Then "german" runs at berlin
+    And "outside" runs at osaka
+    And "french" runs at paris
+    And the reason of "nowhere" mentions "3 connected peers may not be asked (exclude_peers"
+    And alice plans "country" for berlin
+    And alice plans "continent" for osaka
+    And alice plans "other" for paris
+    When alice plans "nowhere"
+    Then it fails
+    And the error mentions "3 connected peers may not be asked (exclude_peers"
+    When alice shuts all of them down at once
+    Then nothing is left at berlin, osaka and paris

@@ -15,7 +15,8 @@ def work_of(context, name):
 
 
 OF_NODE = {"lease": "lease", "on loss": "on_loss", "node recovery": "failure_recovery"}
-NOT_OF_ALLOCATION = ("deployment", "allocation", "copies", "node", "at", "needs", "redundancy", "escalation", "timeout", *OF_NODE)
+NOT_OF_ALLOCATION = ("deployment", "allocation", "copies", "node", "at", "needs", "redundancy", "escalation", "timeout",
+                     "accept", "reject", "excludes", *OF_NODE)
 
 
 def columns(row):
@@ -36,6 +37,11 @@ def columns(row):
     return what
 
 
+def place(text):
+    """`CONTINENT` or `CONTINENT, COUNTRY`."""
+    return dict(zip(("continent", "country"), text.split(", ")))
+
+
 def copies(name, count):
     return [f"{name}{number}" for number in range(1, int(count) + 1)] if count else [name]
 
@@ -48,6 +54,10 @@ def ensembles_of(context):
         node = {"name": row.get("node") or row["at"] or "place"} | {key: row[name] for name, key in OF_NODE.items() if row.get(name)}
         if row.get("redundancy"):
             node["redundancy"] = int(row["redundancy"])
+        if location := {which: [place(row[which])] for which in ("accept", "reject") if row.get(which)}:
+            node["location"] = location
+        if row.get("excludes"):
+            ensemble.members["exclude_peers"] = [machine.peer_id() for machine in named(context, row["excludes"])]
         ensemble.timeout = row.get("timeout") or ensemble.timeout
         if row.get("escalation"):
             ensemble.members["escalation_strategy"] = row["escalation"]

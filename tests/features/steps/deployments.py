@@ -255,6 +255,23 @@ def no_work(context):
 
 # --- choosing
 
+@when('{name:w} plans "{deployment}"')
+def plans(context, name, deployment):
+    """What was deployed, once more."""
+    context.machine = context.cluster.machines[name]
+    file = context.machine.home / "plan.yaml"
+    file.write_text(context.ensembles[deployment].text())
+    context.answer = context.machine.nunet("plan", "-f", file, "--json")
+
+
+@then('{name:w} plans "{deployment}" for {chosen:w}')
+def plans_for(context, name, deployment, chosen):
+    plans(context, name, deployment)
+    assert context.answer.status == 0, context.answer
+    peers = [machine["peer"] for machine in context.answer.json["Choice"]["machines"] if machine["chosen"]]
+    assert peers == [context.cluster.machines[chosen].peer_id()], context.answer
+
+
 @when('{name:w} explains "{deployment}"')
 def explains(context, name, deployment):
     context.machine = context.cluster.machines[name]

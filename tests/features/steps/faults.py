@@ -34,6 +34,18 @@ def found(user, machine):
     wait_for(lambda: peer in str(user.peers()), f"the daemon of {user.name} is connected to {machine.name}", timeout=90)
 
 
+@given("{name:w} is connected to machines that state these places")
+def state_places(context, name):
+    def state(row):
+        machine = context.cluster.machines[row["machine"]]
+        for part in ("continent", "country"):
+            machine.must("config", "set", f"general.host_{part}", row[part])
+        machine.stop()
+        machine.start()
+        found(context.cluster.machines[name], machine)
+    in_parallel(state, context.table)
+
+
 @when("the daemon of {names} is started")
 def start(context, names):
     in_parallel(lambda machine: machine.start(), named(context, names))
