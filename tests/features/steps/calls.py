@@ -9,7 +9,7 @@ from behave import then, when
 
 import feature_work
 from feature_world import in_parallel
-from nunet_cluster import wait_for
+from nunet_cluster import ClusterError, wait_for
 from scenario_work import work_of
 from work_scripts import ANSWERED, ASKED, TALKS, python
 
@@ -43,12 +43,18 @@ class Work:
 
     def __init__(self, context, name):
         self.lock, self.name, self.ensemble = threading.Lock(), name, work_of(context, name)
-        wait_for(lambda: self.has_written("ready to add"), f"{name} is ready to add")
+        wait_for(self.is_ready, f"{name} is ready to add", 60)
         peer = self.ensemble.status()["Allocations"][name]["peer"]
         self.machine = next(machine for machine in context.cluster.machines.values() if machine.peer_id() == peer)
         self.root = pathlib.Path(f"/proc/{self.ensemble.running(name)[0]}/root")
         identity = self.say(op="whoami")["payload"]
         self.did, self.handle, self.ensemble_path = identity["did"], identity["handle"], identity["namespace"].removesuffix("/work")
+
+    def is_ready(self):
+        output = self.ensemble.output(self.name)
+        if "ready to add" in output.splitlines():
+            return True
+        raise ClusterError(f"it has written {output!r}")
 
     def say(self, **line):
         """A line to its socket, by the work itself; what is answered."""
