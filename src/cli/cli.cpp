@@ -13,7 +13,8 @@ Command root_command() {
       .summary = "NuNet's device management service: the daemon and its command line client",
       .detail =
           "First steps: `nunet init`, `nunet run --dev`, `nunet deploy -f ensemble.yaml --wait`.\n\n"
-          "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 refused or no answer in time, 130 interrupted.\n"
+          "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 refused or no answer in time,\n"
+          "4 shut down before its work had ended, 130 interrupted.\n"
           "Passphrases are read from DMS_PASSPHRASE or from the terminal. Settings are read from a configuration "
           "file;\n"
           "environment variables (DMS_REST_PORT for rest.port) override it, and these flags override both.",
