@@ -49,7 +49,7 @@ Task<ActorTreeReply> ActorTree::tree(ActorTreeRequest request, const actor::Enve
   if (!request.after.empty()) co_return reply;
   if (!request.deployment.empty() && reply.actors.empty())
     reply.error = fmt::format(
-        "Deployment: no actor here is of a deployment '{}'; one that has ended has none; `nunet deployment list` shows "
+        "no actor here is of a deployment '{}'; one that has ended has none; `nunet deployment list` shows "
         "the deployments",
         shortened(request.deployment, kMaxName));
   else if (const auto own = actors.find(root); own != actors.end())
