@@ -158,7 +158,7 @@ Result<GpuVendor> GpuVendor::from_json(const json::Value& value) {
 
 std::string Resources::to_string() const {
   std::string text =
-      fmt::format("{} cores, {} memory, {} disk", cpu.cores.to_string(), ram.size.to_string(), disk.size.to_string());
+      fmt::format("{}, {} memory, {} disk", cpu.cores.described(), ram.size.to_string(), disk.size.to_string());
   if (!gpus.empty()) text += fmt::format(", {} GPU{}", gpus.size(), gpus.size() == 1 ? "" : "s");
   return text;
 }

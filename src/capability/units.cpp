@@ -181,6 +181,8 @@ Result<Millicores> Millicores::from_cores(double cores) {
 
 std::string Millicores::to_string() const { return fmt::format("{}", cores()); }
 
+std::string Millicores::described() const { return fmt::format("{} core{}", to_string(), millis == 1000 ? "" : "s"); }
+
 Result<Millicores> Millicores::from_json(const json::Value& value) {
   if (!value.is_number()) return json::wrong_kind("a number of cores", value);
   TRY(const double cores, json::from_value<double>(value));

@@ -54,6 +54,8 @@ struct Millicores {
   static Result<Millicores> from_cores(double cores);
   [[nodiscard]] double cores() const { return static_cast<double>(millis) / 1000.0; }
   [[nodiscard]] std::string to_string() const;
+  /// "1 core", "1.5 cores"
+  [[nodiscard]] std::string described() const;
 
   [[nodiscard]] bool empty() const { return millis == 0; }
   void to_json(json::Writer& writer) const { writer.number(cores()); }

@@ -70,6 +70,8 @@ TEST(Hertz, ReadsAndShows) {
 TEST(Millicores, ReadsAndShows) {
   EXPECT_EQ(Millicores::parse("0.5")->millis, 500U);
   EXPECT_EQ(Millicores::parse("1500m")->to_string(), "1.5");
+  EXPECT_EQ(Millicores::parse("1000m")->described(), "1 core");
+  EXPECT_EQ(Millicores::parse("0.5")->described(), "0.5 cores");
   EXPECT_FALSE(Millicores::parse("2000000"));
   EXPECT_FALSE(Millicores::from_cores(-0.1));
   EXPECT_FALSE(Millicores::from_cores(std::numeric_limits<double>::quiet_NaN()));

@@ -1,6 +1,7 @@
 // nunet init: all that a node and its user need before the daemon runs.
 #include <array>
 
+#include "capability/units.hpp"
 #include "cli/client/daemon_lock.hpp"
 #include "cli/client/identities.hpp"
 #include "cli/commands/groups.hpp"
@@ -95,10 +96,13 @@ void print_made(Session& session, const Identities& identities, const Share& sha
       {std::string(made_or_kept(identities.anchored)), "anchor",
        fmt::format("{} is a root of {}: its messages are obeyed", identities.user.name, identities.daemon.name)});
   const resources::ShareSettings& parts = share.settings;
+  constexpr capability::Millicores no_cores;
   const std::string offered =
       parts.empty()
           ? "none of this machine is offered"
-          : fmt::format("{} cores, {} memory, {} disk of this machine", parts.cpu.empty() ? "half the" : parts.cpu,
+          : fmt::format("{}, {} memory, {} disk of this machine",
+                        parts.cpu.empty() ? "half the cores"
+                                          : capability::Millicores::parse(parts.cpu).value_or(no_cores).described(),
                         parts.ram.empty() ? "half the" : parts.ram, parts.disk.empty() ? "half the free" : parts.disk);
   rows.push_back({std::string(made_or_kept(!share.changed.empty())), "share", offered});
   rows.push_back({std::string(made_or_kept(!share.changed.empty())), "settings", share.file.string()});

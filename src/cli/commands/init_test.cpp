@@ -129,6 +129,7 @@ TEST_F(InitTest, FlagsChangeTheShareAndWrongOnesChangeNothing) {
   EXPECT_THAT(refused({"--ram", "much"}), HasSubstr("--ram: onboarding.ram: expected a size"));
   EXPECT_THAT(refused({"--disk", ""}), HasSubstr("--disk: expected an amount"));
   EXPECT_THAT(refused({"--no-onboard", "--disk", "1"}), HasSubstr("only one of"));
+  EXPECT_THAT(nunet({"init", "--cpu", "1"}).out, HasSubstr("  1 core, "));
   must({"init", "--cpu", "4", "--ram", "1"});
   EXPECT_EQ(must({"config", "get", "onboarding.cpu"}), "4") << "all of it";
   EXPECT_EQ(must({"config", "get", "onboarding.ram"}), "1");

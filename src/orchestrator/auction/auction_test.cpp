@@ -313,7 +313,7 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
     return candidate ? std::string() : candidate.error().to_string();
   };
   std::string text = error();
-  EXPECT_NE(text.find("nodes.node asks for 1 cores, 1 GiB memory, 1 GiB disk and null; 2 connected peers were asked, "
+  EXPECT_NE(text.find("nodes.node asks for 1 core, 1 GiB memory, 1 GiB disk and null; 2 connected peers were asked, "
                       "none has bid; this machine does not bid: unknown behaviour: the actor in inbox root has no "
                       "behaviour /dms/deployment/request; a provider bids only if it has free all that the node asks "
                       "for: compare with `nunet actor cmd /dms/node/peers/list`"),

@@ -492,7 +492,7 @@ TEST_F(DeploymentsTest, ProvidersWhoseClocksAreAheadBidOnceThatIsKnown) {
   const auto error = [&] { return ask(kDeploymentStatus, DeploymentId{id}).error; };
   ASSERT_TRUE(until([&] { return !error().empty(); }, 30s));
   const std::string why = error();
-  EXPECT_TRUE(why.starts_with("no machine is found for node node so far: nodes.node asks for 1 cores")) << why;
+  EXPECT_TRUE(why.starts_with("no machine is found for node node so far: nodes.node asks for 1 core,")) << why;
   EXPECT_NE(why.find("2 connected peers were asked, none has bid; 2 peers that have not bid have clocks that are 300 s "
                      "to 600 s ahead of that of this machine: requests for bids have expired when they arrive there"),
             std::string::npos)
