@@ -297,10 +297,12 @@ std::vector<std::string> listed_row(const Listed& entry) {
   if (!summary) return {entry.id, "-", entry.status, "-", "-"};
   std::string reason = summary->reason;
   if (reason.size() > kMaxListedReason) reason = shortened(std::move(reason), kMaxListedReason) + "...";
+  const auto known = parse_enum<DeploymentStatus>(entry.status);
+  const bool may_run = summary->running > 0 || (known && !is_final(*known));
   return {entry.id, summary->name.empty() ? "-" : summary->name, with_reason(entry.status, reason),
           format_time(UnixTime{summary->created}),
-          summary->running > 0 ? fmt::format("{}, {} running", summary->allocations, summary->running)
-                               : std::to_string(summary->allocations)};
+          may_run ? fmt::format("{}, {} running", summary->allocations, summary->running)
+                  : std::to_string(summary->allocations)};
 }
 
 }  // namespace

@@ -231,6 +231,17 @@ TEST_F(DeployTest, TheNewestDeploymentsAreListedFirstWithWhatTheyAre) {
   EXPECT_THAT(none.err, HasSubstr("--limit: expected a number above 0, found 0"));
 }
 
+TEST_F(DeployTest, TheListSaysOfWorkThatWaitsThatNoneRuns) {
+  protocol::DeploymentListReply reply;
+  reply.deployments = {{"a", "Failed"}, {"b", "Committing"}};
+  reply.details["a"] = {.created = 1, .allocations = 1};
+  reply.details["b"] = {.created = 2, .allocations = 1};
+  always(json::encode(reply));
+  const auto list = nunet({"deployment", "list"}).out;
+  EXPECT_THAT(list, HasSubstr(" UTC  1, 0 running\na "));
+  EXPECT_THAT(list, testing::EndsWith(" UTC  1\n"));
+}
+
 TEST_F(DeployTest, ATableShortensReasonsAndJsonHasThemWhole) {
   protocol::DeploymentListReply reply;
   reply.deployments = {{"a", "Failed"}};
