@@ -4,6 +4,7 @@
 
 #include "api/settings.hpp"
 #include "base/file.hpp"
+#include "capability/location.hpp"
 #include "network/settings.hpp"
 #include "observability/settings.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 /// Every key that existing nodes write, with a value that is not the default.
 constexpr std::string_view kExistingNode = R"({
   "general": {"env": "test", "user_dir": "/u", "work_dir": "/w", "data_dir": "/d", "debug": true,
-    "host_city": "a", "host_country": "b", "host_continent": "c",
+    "host_city": "a", "host_country": "b", "host_continent": "Asia",
     "port_available_range_from": 20000, "port_available_range_to": 65536, "storage_mode": true,
     "storage_ca_directory": "~/ca", "storage_bricks_dir": "/b", "storage_glusterfs_hostname": "g",
     "payment_provider": {"mode": true, "ethereum_rpc_url": "u", "ethereum_rpc_token": "t", "ntx_contract_address": "0x1",
@@ -68,6 +69,20 @@ TEST(NodeSettings, AnErrorOfAModuleNamesTheSetting) {
   EXPECT_EQ(place(R"({"job":{"max_lease":"1s"}})"), "job.min_lease");
   EXPECT_EQ(place(R"({"job":{"default_lease":"100h"}})"), "job.default_lease");
   EXPECT_EQ(place(R"({"price":{"core":"cheap"}})"), "price.core");
+  EXPECT_EQ(place(R"({"general":{"host_continent":"Atlantis"}})"), "general.host_continent");
+}
+
+TEST(NodeSettings, AContinentIsOneThatEnsemblesName) {
+  const auto error = [](std::string_view continent) {
+    const auto loaded = config::parse(fmt::format(R"({{"general":{{"host_continent":"{}"}}}})", continent), sources());
+    return loaded ? std::string() : loaded.error().to_string();
+  };
+  EXPECT_EQ(error(""), "");
+  for (const std::string_view continent : capability::kContinents) EXPECT_EQ(error(continent), "");
+  EXPECT_NE(error("europe").find("general.host_continent: expected one of Africa, Antarctica, Asia, Europe, North "
+                                 "America, Oceania, South America, found \"europe\""),
+            std::string::npos)
+      << error("europe");
 }
 
 TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {

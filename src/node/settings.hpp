@@ -16,6 +16,8 @@ struct LocationSettings {
                       config::field("host_country", &LocationSettings::host_country),
                       config::field("host_continent", &LocationSettings::host_continent));
   }
+  /// The continent is not stated, or one of capability::kContinents: ensembles name no other.
+  Result<void> check();
 };
 
 }  // namespace dms::node
