@@ -92,7 +92,7 @@ TEST_F(ExplanationTest, WhatDoesNotHoldBetweenMachinesIsNamed) {
   machines = {machine("a"), machine("b"), machine("c"), machine("d")};
   links = {{"a", "b", Duration(80ms), {}}, {"a", "c", Duration(20ms), {}}};
   EXPECT_EQ(of("b"), "to a, which has node m: a round trip of 80 ms, 50 ms at most is asked for");
-  EXPECT_EQ(of("d"), "to a, which has node m: a round trip that was not measured");
+  EXPECT_EQ(of("d"), "to a, which has node m: a round trip that was not measured: only pairs of the best choices are");
   EXPECT_TRUE(of("c").starts_with("chosen: "));
   EXPECT_EQ(of("a"), "it is kept for node m, which is pinned to it");
   EXPECT_EQ(of("c", "m"), "the node is pinned to a");

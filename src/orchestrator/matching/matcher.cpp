@@ -604,8 +604,9 @@ std::string explain_edge(const WantedEdge& edge, const Market::Measured& measure
   if (edge.bandwidth > 0 && measured.bandwidth && *measured.bandwidth < edge.bandwidth)
     return fmt::format("{} bit/s, {} bit/s at least is asked for", *measured.bandwidth, edge.bandwidth);
   if (unmeasured_holds) return {};
-  if (edge.rtt > 0ns && !measured.rtt) return "a round trip that was not measured";
-  if (edge.bandwidth > 0 && !measured.bandwidth) return "a bandwidth that was not measured";
+  if (edge.rtt > 0ns && !measured.rtt) return "a round trip that was not measured: only pairs of the best choices are";
+  if (edge.bandwidth > 0 && !measured.bandwidth)
+    return "a bandwidth that was not measured: only pairs of the best choices are";
   return {};
 }
 
