@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <functional>
+#include <map>
 
 #include "base/text.hpp"
 #include "cli/commands/allocation.hpp"
@@ -153,15 +154,36 @@ std::size_t common_end(std::string_view text, std::string_view other) {
   return std::string_view::npos;
 }
 
+/// Without the reasons at its start that are some of those of `error`; "; " joins them.
+std::string without_told(std::string reason, std::string_view error) {
+  constexpr std::string_view kNext = "; ";
+  for (std::size_t end = reason.size(); end != std::string::npos && end >= kLongReason;
+       end = reason.rfind(kNext, end - 1)) {
+    const std::size_t at = error.find(std::string_view(reason).substr(0, end));
+    if (at == std::string_view::npos || (at > 0 && !error.substr(0, at).ends_with(kNext))) continue;
+    const std::string_view rest = error.substr(at + end);
+    if (rest.empty() || rest.starts_with(kNext)) return reason.substr(std::min(end + kNext.size(), reason.size()));
+  }
+  return reason;
+}
+
 /// What the error of a deployment, or of one of its allocations, ends with, and the other one too, stays in one of them.
+/// So does a reason that the error has in its midst, and one that several allocations have.
 template <class Reply>
 Reply tell_once(Reply reply) {
   for (auto& [name, allocation] : reply.allocations) {
+    allocation.reason = without_told(std::move(allocation.reason), reply.error);
     const std::size_t at = common_end(reply.error, allocation.reason);
     if (at == std::string::npos) continue;
     std::string& shorter = at == 0 ? allocation.reason : reply.error;
     shorter.resize(at == 0 ? shorter.size() - reply.error.size() : at);
     if (shorter.ends_with(": ")) shorter.resize(shorter.size() - 2);
+  }
+  std::map<std::string, std::string> told;  // reason -> the allocation that has it
+  for (auto& [name, allocation] : reply.allocations) {
+    if (allocation.reason.size() < kLongReason) continue;
+    const auto [first, is_new] = told.emplace(allocation.reason, name);
+    if (!is_new) allocation.reason = "for the same reason as " + first->second;
   }
   return reply;
 }

@@ -124,6 +124,9 @@ TEST_F(DeployTest, ALongReasonIsToldOnce) {
   };
   EXPECT_THAT(show("first could not be started: " + reason, "it could not be started: " + reason, ""),
               HasSubstr("\n  first could not be started\n"));
+  EXPECT_THAT(show(reason + "; 12D3 may hold work", reason, reason + "; an earlier run may exist"),
+              HasSubstr("\n  first: pending\n  second: pending, an earlier run may exist\n"));
+  EXPECT_THAT(show("", reason, reason), HasSubstr("\n  second: pending, for the same reason as first\n"));
   const std::string all = "the deployment has failed: " + reason;
   EXPECT_THAT(show(reason, all, all), HasSubstr("  second: pending, the deployment has failed\n"));
 }
