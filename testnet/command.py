@@ -15,7 +15,7 @@ from testnet.signals import end_as_by_ctrl_c
 EXAMPLES = """\
 examples
   testnet up docs/howto/testnet.yaml           # makes the network that the file describes
-  testnet exec alice -- nunet deploy -f job.yaml
+  testnet exec alice -- nunet deploy -f - <job.yaml
   testnet cut eu us                            # between two regions, in both directions
   testnet cut --one-way provider1 alice        # what provider1 sends does not reach alice
   testnet heal                                 # takes every cut back
@@ -24,7 +24,10 @@ examples
   testnet collect /tmp/artifacts; testnet down
   testnet --name second up other.yaml          # another one beside it; the two do not meet
 
-A host has a home of its own, which HOME names, and `nunet` on its PATH. The file is described in docs/howto/testnet.md.
+A host has a home of its own, which HOME names and where commands run, and `nunet` on its PATH. It is the folder
+STATE/NETWORK/hosts/HOST of this machine, or /var/tmp/nunet-testnet-NETWORK-HOST of one reached by ssh: copy files there
+that a command needs.
+The file is described in docs/howto/testnet.md.
 """
 
 

@@ -12,6 +12,7 @@ import yaml
 
 MIN_HOSTS, MAX_HOSTS = 3, 30
 MAX_REGIONS = 30
+CONTINENTS = ("Africa", "Antarctica", "Asia", "Europe", "North America", "Oceania", "South America")
 NAT_KINDS = ("full_cone", "restricted_cone", "port_restricted", "symmetric")
 ROLES = ("user", "provider", "none")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
@@ -68,6 +69,15 @@ class Host:
     ssh: str | None = None         # user@address of a machine
     ssh_port: int = 22
     nunet: str | None = None       # of an ssh machine: where the program is; None: it is copied there
+    city: str | None = None        # what its daemon states; None: nothing
+    country: str | None = None
+    continent: str | None = None
+    price: str | None = None       # of an hour, for each node of an ensemble
+
+    def settings(self):
+        """What its daemon states, as settings by section."""
+        general = {f"host_{part}": getattr(self, part) for part in ("city", "country", "continent") if getattr(self, part)}
+        return {section: values for section, values in (("general", general), ("price", self.price and {"node": self.price})) if values}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +228,19 @@ def cores(field, value):
     return value
 
 
+def place(field, value):
+    if not isinstance(value, str) or not value.strip() or len(value) > 64 or not value.isprintable():
+        wrong(field, "a name of at most 64 characters, in quotes where YAML takes it for another value", value)
+    return value
+
+
+def price(field, value):
+    text = str(value) if type(value) in (int, float) else value
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        wrong(field, "a price of an hour such as 0.25, of at most 9 digits and 6 after a point", value)
+    return text
+
+
 def absolute_path(field, value):
     if not isinstance(value, str) or not value.startswith("/") or "\0" in value or "\n" in value:
         wrong(field, "an absolute path", value)
@@ -241,19 +264,28 @@ def read_quality(field, value, over=None):
     return quality, found
 
 
+STATED = {"city": place, "country": place, "continent": choice(CONTINENTS), "price": price}
+
+
+def read_stated(part):
+    """What the daemons of a region or a host state of themselves; None for what the file does not say."""
+    return {member: part.take(member, read) for member, read in STATED.items()}
+
+
 def read_regions(field, value):
-    """(names, qualities within them)"""
+    """(names, qualities within them, what hosts in them state)"""
     regions = Map(field, value)
     if not regions.left:
         raise DescriptionError(f"{field}: expected at least one region, such as `regions: {{home: {{}}}}`")
     if len(regions.left) > MAX_REGIONS:
         raise DescriptionError(f"{field}: expected at most {MAX_REGIONS} regions, found {len(regions.left)}")
-    qualities = {}
+    qualities, stated = {}, {}
     for region, entry in regions.left.items():
         name(regions.path(region), region)
         left, qualities[region, region] = read_quality(regions.path(region), entry)
+        stated[region] = read_stated(left)
         left.done()
-    return tuple(regions.left), qualities
+    return tuple(regions.left), qualities, stated
 
 
 def read_links(field, value, regions):
@@ -332,7 +364,7 @@ def read_onboard(field, value):
 DEFAULT_ONBOARD = Onboard(0.5, "512MiB", "1GiB")
 
 
-def read_hosts(field, value, regions, nats, addresses):
+def read_hosts(field, value, regions, nats, addresses, stated):
     groups = Map(field, value)
     hosts = {}
     for group, entry in groups.left.items():
@@ -355,6 +387,7 @@ def read_hosts(field, value, regions, nats, addresses):
             raise DescriptionError(f"{at}.onboard: only a host of `role: provider` has it; this one has `role: {role}`")
         rest = {"clock": host.take("clock", skew), "disk": host.take("disk", size(1 << 20, 1 << 40)),
                 "ssh_port": host.take("ssh_port", integer(1, 65535)), "nunet": host.take("nunet", absolute_path)}
+        own = {member: found or stated[region][member] for member, found in read_stated(host).items()}
         host.done()
         check_ssh(at, ssh, {**rest, "nat": nat, "count": count})
         if onboard and rest["disk"] is not None and size(0, 1 << 50)("", onboard.disk) > rest["disk"]:
@@ -366,7 +399,7 @@ def read_hosts(field, value, regions, nats, addresses):
                 raise DescriptionError(f"{at}: there is a host '{each}' already, of hosts.{hosts[each].group}")
             name(at, each)
             address = ssh.partition("@")[2] if ssh else addresses.private(nat) if nat else addresses.public(region)
-            hosts[each] = Host(each, group, role, region, address, nat, onboard, ssh=ssh, **rest)
+            hosts[each] = Host(each, group, role, region, address, nat, onboard, ssh=ssh, **rest, **own)
     if not MIN_HOSTS <= len(hosts) <= MAX_HOSTS:
         raise DescriptionError(f"{field}: expected {MIN_HOSTS} to {MAX_HOSTS} hosts, found {len(hosts)}")
     over_ssh = [host for host in hosts.values() if host.ssh]
@@ -390,11 +423,12 @@ def parse(value, default_name):
     file = Map("", value)
     network = file.take("name", name, default_name)
     seed = file.take("seed", integer(0, (1 << 63) - 1), 1)
-    regions, qualities = file.take("regions", read_regions, (("home",), {("home", "home"): Quality()}))
+    regions, qualities, stated = file.take("regions", read_regions,
+                                           (("home",), {("home", "home"): Quality()}, {"home": dict.fromkeys(STATED)}))
     qualities |= file.take("links", lambda field, value: read_links(field, value, regions), {})
     addresses = Addresses(regions)
     nats = file.take("nats", lambda field, value: read_nats(field, value, regions, addresses), {})
-    hosts = file.take("hosts", lambda field, value: read_hosts(field, value, regions, nats, addresses), required=True)
+    hosts = file.take("hosts", lambda field, value: read_hosts(field, value, regions, nats, addresses, stated), required=True)
     file.done()
     if any(host.ssh for host in hosts.values()) and any(quality != Quality() for quality in qualities.values()):
         raise DescriptionError("regions, links: the link between machines reached by ssh is what it is; expected no delay, jitter, loss "

@@ -50,6 +50,16 @@ class Good(unittest.TestCase):
         self.assertEqual(plan.qualities["eu", "eu"].bits_per_second, 10**9)
         self.assertEqual(plan.nats["home"].udp_timeout_us, 30_000_000)
 
+    def test_what_hosts_state(self):
+        plan = load("regions: {eu: {continent: Europe, country: FR, price: 0.25}, us: {}}\n"
+                    "hosts: {a: {region: eu}, b: {region: eu, country: DE, city: Berlin, price: 2}, c: {region: us}}")
+        self.assertEqual(plan.hosts["a"].settings(),
+                         {"general": {"host_country": "FR", "host_continent": "Europe"}, "price": {"node": "0.25"}})
+        self.assertEqual(plan.hosts["b"].settings(), {"general": {"host_city": "Berlin", "host_country": "DE", "host_continent": "Europe"},
+                                                      "price": {"node": "2"}})
+        self.assertEqual(plan.hosts["c"].settings(), {})
+        self.assertEqual(load("hosts: {a: {}, b: {}, c: {city: Oslo}}").hosts["c"].settings(), {"general": {"host_city": "Oslo"}})
+
     def test_addresses_differ(self):
         plan = load(GOOD)
         self.assertEqual([host.address for host in plan.hosts.values()], ["10.18.1.1", "198.18.2.1", "198.18.2.2"])
@@ -117,6 +127,10 @@ class Mistakes(unittest.TestCase):
                 ({"disk": "64"}, "hosts.provider.disk: expected a size such as 64MiB"),
                 ({"disk": "1KiB"}, "hosts.provider.disk: expected a size"),
                 ({"disk": "1GiB"}, "hosts.provider.onboard.disk: expected at most what hosts.provider.disk is, found 2GiB"),
+                ({"continent": "europe"}, "hosts.provider.continent: expected one of Africa, Antarctica"),
+                ({"country": False}, "hosts.provider.country: expected a name of at most 64 characters"),
+                ({"city": "a\nb"}, "hosts.provider.city: expected a name"), ({"price": "cheap"}, "hosts.provider.price: expected a price"),
+                ({"price": -1}, "hosts.provider.price: expected a price"), ({"price": True}, "hosts.provider.price: expected a price"),
                 ({"ssh_port": 22}, "hosts.provider.ssh_port: only a host with `ssh` has it"),
                 ({"onboard": {"cpu": 1, "ram": "1GiB"}}, "hosts.provider.onboard.disk is missing"),
                 ({"onboard": {"cpu": -1, "ram": "1GiB", "disk": "1GiB"}}, "hosts.provider.onboard.cpu: expected a number of cores"),

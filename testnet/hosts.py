@@ -89,7 +89,7 @@ class Host(Machine):
     def configure(self, bootstrap):
         # There is no Docker engine: its containers would not be on this host.
         self.write_config(p2p={"listen_address": [f"/ip4/{self.address}/tcp/{self.p2p_port}"], "bootstrap_peers": bootstrap},
-                          executor={"docker_socket": str(self.home / "no-docker.sock")})
+                          executor={"docker_socket": str(self.home / "no-docker.sock")}, **self.plan.settings())
 
     def environment(self, **more):
         path = f"{self.home / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
@@ -108,10 +108,10 @@ class Host(Machine):
         return self.run(*command, **options)
 
     def attach(self, command):
-        """Runs a command with this terminal; its exit status."""
+        """Runs a command in the host's home, with this terminal; its exit status."""
         self.check_on()
         try:
-            return subprocess.call(self.inside(command), env=self.environment())
+            return subprocess.call(self.inside(command), cwd=self.home, env=self.environment())
         except KeyboardInterrupt:
             return 130
 
