@@ -61,9 +61,11 @@ struct Ack {
   bool ok = false;
   std::string error;
   bool in_progress = false;  ///< neither done nor refused: it goes on, and the request can be repeated
+  bool unchanged = false;    ///< of an update: the ensemble is the one that the deployment has
   static constexpr auto json_fields() {
     return std::tuple(json::field("OK", &Ack::ok), json::field("Error", &Ack::error),
-                      json::field("InProgress", &Ack::in_progress, json::omit_empty));
+                      json::field("InProgress", &Ack::in_progress, json::omit_empty),
+                      json::field("Unchanged", &Ack::unchanged, json::omit_empty));
   }
 };
 

@@ -456,7 +456,10 @@ Result<void> deployment_update(Session& session, const Arguments& arguments) {
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::DeploymentUpdateRequest request{id, std::move(ensemble)};
   TRY(const auto reply, client.call(protocol::kDeploymentUpdate, request));
-  return acknowledge(session, arguments, reply, fmt::format("Deployment {} is updated.", id));
+  const std::string done =
+      reply.unchanged ? fmt::format("Nothing differs from the ensemble of deployment {}; it goes on as it is.", id)
+                      : fmt::format("Deployment {} is updated.", id);
+  return acknowledge(session, arguments, reply, done);
 }
 
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {

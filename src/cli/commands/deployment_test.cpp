@@ -386,6 +386,10 @@ TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   EXPECT_EQ(payload.at("EnsembleID").as_string(), "abc");
   EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
   EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/update");
+  always(R"({"OK":true,"Error":"","Unchanged":true})");
+  EXPECT_EQ(nunet({"deployment", "update", "abc", "-f", file}).err,
+            "Nothing differs from the ensemble of deployment abc; it goes on as it is.\n");
+  always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "delete", "abc"}).err, "Deployment abc and its output are deleted.\n");
   EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/delete");
   EXPECT_EQ(nunet({"deployment", "delete", "abc", "--json"}).out, "{\n  \"OK\": true,\n  \"Error\": \"\"\n}\n");

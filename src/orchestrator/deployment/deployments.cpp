@@ -222,12 +222,14 @@ Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Enve
   if (done) done = co_await check_inputs(blobs_, request.ensemble);
   const Found deployment = active(request.ensemble_id);
   if (done && deployment == nullptr) done = co_await refuse_to_act(request.ensemble_id);
+  Ack reply;
   if (done) {
+    reply.unchanged = deployment->record().ensemble == request.ensemble;
     Task<Result<void>> updating = deployment->update(std::move(request.ensemble));
     done = co_await std::move(updating);
   }
-  Ack reply;
   reply.ok = done.has_value();
+  reply.unchanged = reply.unchanged && reply.ok;
   if (!done) reply.error = done.error().to_string();
   co_return reply;
 }

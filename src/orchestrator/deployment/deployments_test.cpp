@@ -283,6 +283,18 @@ TEST_F(DeploymentsTest, TheUpdateOfWhatHasEndedIsRefusedWithTheNextStep) {
   EXPECT_NE(refused.error.find("deploy the new ensemble with `nunet deploy`"), std::string::npos) << refused.error;
 }
 
+TEST_F(DeploymentsTest, AnUpdateSaysIfNothingDiffers) {
+  open();
+  DeploymentUpdateRequest update{deploy(), one_task_ensemble(b.network->self().to_string())};
+  const Ack same = ask(kDeploymentUpdate, update);
+  EXPECT_TRUE(same.ok) << same.error;
+  EXPECT_TRUE(same.unchanged);
+  update.ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+  const Ack changed = ask(kDeploymentUpdate, update);
+  EXPECT_TRUE(changed.ok) << changed.error;
+  EXPECT_FALSE(changed.unchanged);
+}
+
 TEST_F(DeploymentsTest, AMemberThatNothingReadsIsRefusedByItsName) {
   open();
   const std::string ended = deploy();
