@@ -34,8 +34,17 @@ std::string parent_of(const std::string& path) {
 }
 
 std::string to_text(Duration duration) {
-  if (duration % 1s == 0s) return fmt::format("{}s", duration / 1s);
-  return duration % 1ms == 0ms ? fmt::format("{}ms", duration / 1ms) : fmt::format("{}ns", duration.count());
+  if (duration > 0s && duration % 1h == 0s) return fmt::format("{} h", duration / 1h);
+  if (duration > 0s && duration % 1min == 0s) return fmt::format("{} min", duration / 1min);
+  if (duration % 1s == 0s) return fmt::format("{} s", duration / 1s);
+  return duration % 1ms == 0ms ? fmt::format("{} ms", duration / 1ms) : fmt::format("{} ns", duration.count());
+}
+
+/// Why a supervisor ends that may make no restart more.
+std::string why_given_up(const Flags& flags) {
+  if (flags.intensity == 0) return "it gives up at the first failure";
+  return fmt::format("it needed more than {} {} in {}", flags.intensity, flags.intensity == 1 ? "restart" : "restarts",
+                     to_text(flags.period));
 }
 
 /// The causes of a supervisor's end: its own, before those of the child that brought it about.
@@ -243,12 +252,9 @@ void Tree::end_for_good(Record& child, const std::string& path) {
 
 void Tree::restart(Record& supervisor, Record& child, const std::string& path, bool at_once) {
   if (!child.spec.escalates && count_restart(supervisor)) return restart_with(supervisor, child, at_once);
-  const Flags& flags = *supervisor.spec.supervisor;
   // Those that count were decided: one that waits for its turn or its pause has not been made.
-  std::string why = child.spec.escalates
-                        ? std::string("a child has failed that is not restarted alone")
-                        : fmt::format("it needed more than {} {} within {}", flags.intensity,
-                                      flags.intensity == 1 ? "restart" : "restarts", to_text(flags.period));
+  std::string why = child.spec.escalates ? std::string("a child has failed that is not restarted alone")
+                                         : why_given_up(*supervisor.spec.supervisor);
   enter(child, Phase::idle);
   // Also while others of it are started: OTP sees the end of a child that was up after them, and it has started then.
   end(supervisor, {.end = End::abnormal, .causes = chain(parent_of(path), std::move(why), child.last)});

@@ -87,7 +87,7 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
   Supervised written = supervisor("supervisor", "rest_for_one");
   written.recent = 2;
   written.restarts = 1;
-  written.last = "it needed more than 10 restarts within 3600s";
+  written.last = "it needed more than 10 restarts in 1 h";
   Supervised first = work("db");
   first.allocation->health = protocol::Health::healthy;
   first.allocation->restarts = 1;
@@ -114,7 +114,7 @@ TEST_F(ActorTreeTest, ADeploymentIsShownWithItsSupervisorsAndWhatTheySupervise) 
   EXPECT_EQ(shown(), root_line() + own_line(", one_for_one, running, gives up at the first failure") +
                          "    supervisor: rest_for_one, running, 2 of 10 restarts in 1 h, started again once, last "
                          "ended: it needed more "
-                         "than 10 restarts within 3600s\n"
+                         "than 10 restarts in 1 h\n"
                          "      db: permanent, running on 12D3Bob, healthy, restarted once, last ended: exit code 7\n"
                          "      web: permanent, pending, exit code 1; it is started again, starts again in 10 s\n"
                          "      [0]: one_for_all, waiting, 0 of 10 restarts in 5 min, starts again in 2 min\n"

@@ -240,9 +240,8 @@ TEST_F(SupervisedTest, TooManyRestartsEndTheDeploymentWithTheReasons) {
   provider.log.clear();
   crash("b");
   ASSERT_TRUE(reaches(DeploymentStatus::failed));
-  EXPECT_EQ(
-      deployment->record().error,
-      "supervision has given up: node:node: it needed more than 10 restarts within 3600s: node:node/b: exit code 1");
+  EXPECT_EQ(deployment->record().error,
+            "supervision has given up: node:node: it needed more than 10 restarts in 1 h: node:node/b: exit code 1");
   EXPECT_EQ(provider.log, (Log{"stop c", "stop a"}));
   EXPECT_EQ(task("a").status, AllocationStatus::stopped);
   EXPECT_EQ(task("b").status, AllocationStatus::failed);
@@ -564,8 +563,8 @@ TEST_F(SupervisedTest, ANodeThatFailsTooOftenEndsTheDeploymentWithTheReasons) {
   crash("b");
   ASSERT_TRUE(reaches(DeploymentStatus::failed));
   EXPECT_EQ(deployment->record().error,
-            "supervision has given up: recovery:node: it needed more than 10 restarts within 3600s: "
-            "recovery:node/node:node: it needed more than 0 restarts within 3600s: "
+            "supervision has given up: recovery:node: it needed more than 10 restarts in 1 h: "
+            "recovery:node/node:node: it gives up at the first failure: "
             "recovery:node/node:node/b: exit code 1");
   EXPECT_EQ(other.log, Log{});
 }
