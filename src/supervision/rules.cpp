@@ -174,7 +174,7 @@ void Tree::begin(Record& child, const std::string& path) {
   enter(child, Phase::starting);
   if (!child.spec.supervisor) return emit(Action::Kind::start, child, path);
   child.ending.reset();
-  child.restarts.clear();
+  if (!child.spec.supervisor->remembers) child.restarts.clear();
   for (Record& below : child.children) {
     enter(below, Phase::waiting);
     below.attempt = Attempt::initial;
@@ -221,7 +221,7 @@ void Tree::failed_to_start(Record& supervisor, Record& child, const std::string&
 
 void Tree::supervisor_ended(Record& supervisor, Record& child, const std::string& path) {
   Ending ending = std::exchange(child.ending, std::nullopt).value_or(Ending{});
-  child.restarts.clear();
+  if (!child.spec.supervisor->remembers) child.restarts.clear();
   if (child.doomed) {
     child.last = ending.causes.empty() ? std::vector<Cause>{{path, "it was shut down"}} : std::move(ending.causes);
     stopped(supervisor, child, path);

@@ -92,6 +92,8 @@ struct Flags {
   Duration period = 5s;
   AutoShutdown auto_shutdown = AutoShutdown::never;
   Pauses pauses;
+  /// Its restarts of the period count also after it has been started anew. An addition to OTP's.
+  bool remembers = false;
 
   friend bool operator==(const Flags&, const Flags&) = default;
 };

@@ -15,7 +15,8 @@
 //     restart that fails counts as another one. With one_for_one, children are restarted independently of each other.
 //  4. Intensity. More restarts than `intensity` within `period`: the supervisor stops its children in reverse order and
 //     has failed, which its parent treats as the abnormal end of a child. If it is the root, the tree has failed. The
-//     same follows from the first failure of a child that escalates.
+//     same follows from the first failure of a child that escalates. A supervisor that is started anew counts from
+//     zero, unless it remembers.
 //  5. Automatic shutdown. The end for good of a significant child, by itself, may end the supervisor, as `shutdown`.
 //  6. Stops. A child is asked to end, for as long as its shutdown allows, then killed. A kill has no time limit. A
 //     supervisor that is killed kills its workers at once, in parallel. Of those, and of all that is stopped, the end

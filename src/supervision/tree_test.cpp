@@ -174,6 +174,18 @@ TEST(TreeTest, ASupervisorThatIsStartedAnewCountsFromZero) {
   EXPECT_EQ(at(at(view, 0), 0).restarts, 10U);
 }
 
+TEST(TreeTest, ASupervisorThatRemembersCountsOnWhenItIsStartedAnew) {
+  Flags flags = flags_of(Strategy::one_for_one, 1);
+  flags.remembers = true;
+  World world(tree_of(kPatient, {supervisor("s", flags, {worker("x")})}));
+  world.start();
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(world.crash("s/x"), ElementsAre("start s/x"));
+  EXPECT_EQ(at(world.tree.view(), 0).restarts, 3U) << "all but the first";
+  world.pass(flags.period + 1ns);
+  EXPECT_THAT(world.crash("s/x"), ElementsAre("start s/x"));
+  EXPECT_EQ(at(world.tree.view(), 0).restarts, 3U) << "its own one is out of the period";
+}
+
 TEST(TreeTest, FailsToStartIfAChildDoes) {
   World world(three(Strategy::one_for_one));
   world.failures["c"] = 1;

@@ -220,6 +220,7 @@ class Translation {
     Spec made{.id = "standbys:" + name, .supervisor = flags_of(Strategy::one_for_one)};
     made.supervisor->intensity = node.redundancy;
     made.supervisor->pauses = {};
+    made.supervisor->remembers = true;
     made.children.push_back(std::move(below));
     return made;
   }

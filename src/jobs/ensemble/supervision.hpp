@@ -22,7 +22,8 @@
 //     gives up on is the failure of the node, and so is the failure of an allocation that stays down, which is no
 //     temporary child then: it is started again with the node, and with others by their strategy. With `redundancy` as
 //     well, `standbys:<name>` is above `recovery:<name>` for restart, so that a standby takes over what restarts do not
-//     mend; for redeploy it is between the two, so that the first failures do not wait.
+//     mend; for redeploy it is between the two, so that the first failures do not wait, and its restarts within the
+//     hour count on when `recovery:<name>` starts it anew: the failures after them wait.
 //  9. A supervisor with auto_shutdown is transient: once it has ended with its significant allocations it stays down,
 //     and its parent goes on. It is started again if it gives up, or with others by the strategy of its parent.
 //

@@ -164,6 +164,9 @@ TEST(SupervisionTest, AStandbyIsForWhatRestartsDoNotMendAndForTheFirstRedeployme
   EXPECT_THAT(shape(ensemble), HasSubstr("standbys:n one_for_one(recovery:n one_for_one(node:n one_for_one("));
   ensemble.nodes["n"].failure_recovery = NodeRecovery::redeploy;
   EXPECT_THAT(shape(ensemble), HasSubstr("recovery:n one_for_one(standbys:n one_for_one(node:n one_for_one("));
+  const Spec recovery = supervision_of(ensemble)->children.at(1);
+  EXPECT_FALSE(recovery.supervisor->remembers);
+  EXPECT_TRUE(recovery.children.at(0).supervisor->remembers) << "a redeployment gives no standby back";
 }
 
 TEST(SupervisionTest, ANodeWithAllocationsOfTheWrittenTreeDoesNotRecover) {

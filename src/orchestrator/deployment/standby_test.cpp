@@ -448,6 +448,31 @@ TEST_F(StandbyDeploymentTest, ANodeThatIsRedeployedIsStartedOnTheStandby) {
   EXPECT_TRUE(stands_by(provider)) << deployment->trouble();
 }
 
+TEST_F(StandbyDeploymentTest, ANodeThatIsRedeployedUsesItsStandbyOnceWithinAnHour) {
+  run_with_standby(AllocationRecovery::stay_down, jobs::NodeRecovery::redeploy);
+  const auto moves_at_once = [&](ScriptedProvider& from, ScriptedProvider& to) {
+    from.end("task", AllocationStatus::failed, 1);
+    (void)w.run(&from == &provider ? b : c, from.notify());
+    const auto is_moved = [&] {
+      return to.runs_now() && task().status == AllocationStatus::running && task().handle.address.host == to.peer();
+    };
+    const bool at_once = until(is_moved, 9s);
+    EXPECT_TRUE(at_once || until(is_moved, 6min)) << deployment->trouble();
+    EXPECT_TRUE(stands_by(from)) << deployment->trouble();
+    return at_once;
+  };
+  std::vector<bool> at_once;
+  for (int round = 0; round < 2; ++round) {
+    at_once.push_back(moves_at_once(provider, other));
+    at_once.push_back(moves_at_once(other, provider));
+  }
+  EXPECT_EQ(at_once, (std::vector<bool>{true, false, false, false}));
+  EXPECT_EQ(deployment->record().tree->supervisors.at("recovery:node/standbys:node").restarts_ns.size(), 1u);
+  EXPECT_EQ(deployment->record().tree->supervisors.at("recovery:node").restarts_ns.size(), 3u);
+  w.settle(61min);
+  EXPECT_TRUE(moves_at_once(provider, other)) << "another hour";
+}
+
 TEST_F(StandbyDeploymentTest, ANodeThatRestartsDoNotMendIsStartedOnTheStandby) {
   run_with_standby(AllocationRecovery::stay_down, jobs::NodeRecovery::restart);
   for (std::uint32_t times = 1; times <= 10; ++times) {

@@ -127,7 +127,10 @@ void ExpectedTree::add_node(const jobs::Ensemble& ensemble, const std::string& n
   const bool gives_up = (recovers || node.redundancy > 0) && all_left_down;
   std::size_t above = 0;
   if (redeploys) above = add_group(above, "recovery:" + name, Together::alone, kRestarts);
-  if (node.redundancy > 0) above = add_group(above, "standbys:" + name, Together::alone, node.redundancy);
+  if (node.redundancy > 0) {
+    above = add_group(above, "standbys:" + name, Together::alone, node.redundancy);
+    groups_[above].remembers = true;
+  }
   if (recovers && !redeploys) above = add_group(above, "recovery:" + name, Together::alone, kRestarts);
   const std::size_t group = add_group(above, "node:" + name, together, gives_up ? 0 : kRestarts);
   for (const std::string& each : in_order(ensemble, names)) {
@@ -200,13 +203,15 @@ std::set<std::string> ExpectedTree::started_before(const std::string& allocation
   return names;
 }
 
-std::size_t ExpectedTree::least_failures(std::size_t group) const {
+std::size_t ExpectedTree::least_failures(std::size_t group, std::size_t times) const {
+  const Group& one = groups_[group];
   std::size_t least = kNone;
-  for (const Member& member : groups_[group].members)
-    if (member.group == kNone && children_.at(member.allocation).fails_group) return 1;
-  for (const Member& member : groups_[group].members)
-    least = std::min(least, member.group == kNone ? 1 : least_failures(member.group));
-  return least == kNone ? kNone : (groups_[group].restarts + 1) * least;
+  for (const Member& member : one.members)
+    if (member.group == kNone && children_.at(member.allocation).fails_group) return times;
+  const std::size_t of_members = one.remembers ? one.restarts + times : (one.restarts + 1) * times;
+  for (const Member& member : one.members)
+    least = std::min(least, member.group == kNone ? of_members : least_failures(member.group, of_members));
+  return least;
 }
 
 }  // namespace dms::sim

@@ -9,7 +9,8 @@
 //     in the group above.
 //  2. The group of all is "". Below it are the written tree, `supervisor`, and a group `node:<name>` for each node with
 //     allocations that this does not name, below `standbys:<name>` where the node has `redundancy`, and below
-//     `recovery:<name>` where it has failure_recovery: that is above the standbys if it is `redeploy`.
+//     `recovery:<name>` where it has failure_recovery: that is above the standbys if it is `redeploy`. Only the
+//     standbys remember their restarts when they are started anew.
 //  3. What a failure of an allocation leads to is seen from the group that counts it: the first one above that makes up
 //     for failures at all. That of one that stays down, on a node with failure_recovery, is the failure of its group.
 //
@@ -46,6 +47,7 @@ class ExpectedTree {
     std::size_t restarts = 0;
     Duration period = 1h;  ///< within which it makes at most `restarts`
     EndsWith ends_with = EndsWith::none;
+    bool remembers = false;  ///< its restarts count also after the group has been started anew
     std::vector<Member> members;
   };
   struct Child {
@@ -69,8 +71,8 @@ class ExpectedTree {
   [[nodiscard]] std::set<std::string> restarted_with(const std::string& allocation) const;
   /// Those that are started before it.
   [[nodiscard]] std::set<std::string> started_before(const std::string& allocation) const;
-  /// How many failures of allocations it takes at least until the group gives up.
-  [[nodiscard]] std::size_t least_failures(std::size_t group) const;
+  /// How many failures of allocations it takes at least until the group gives up, or has given up `times` times.
+  [[nodiscard]] std::size_t least_failures(std::size_t group, std::size_t times = 1) const;
 
  private:
   std::size_t add_group(std::size_t above, const std::string& id, Together together, std::size_t restarts);

@@ -191,7 +191,11 @@ TEST(ExpectedTree, ANodeMakesUpForWhatStaysDown) {
   EXPECT_EQ(beside.least_failures(1), 11u);
   ensemble.nodes.at("node").failure_recovery = jobs::NodeRecovery::redeploy;
   ensemble.nodes.at("node").redundancy = 1;
-  EXPECT_EQ(ExpectedTree(ensemble).groups()[2].path, "recovery:node/standbys:node");
+  const ExpectedTree redeployed(ensemble);
+  EXPECT_EQ(redeployed.groups()[2].path, "recovery:node/standbys:node");
+  EXPECT_TRUE(redeployed.groups()[2].remembers);
+  EXPECT_EQ(redeployed.least_failures(2), 2u);
+  EXPECT_EQ(redeployed.least_failures(1), 12u) << "the standby is used once";
 }
 
 }  // namespace

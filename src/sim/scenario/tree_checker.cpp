@@ -396,7 +396,7 @@ void TreeChecker::check_counts(const Record& record) {
     const State* state = group_state(record, groups[g]);
     if (state == nullptr || groups[g].restarts == 0) continue;
     if (groups[g].period < kPeriod) continue;  // it may have forgotten some
-    // One that was started anew has forgotten its restarts, and is a failure in the group above.
+    // One that was started anew is a failure in the group above, and most have forgotten their restarts then.
     bool has_lived = true;
     for (std::size_t other = 0; other < groups.size(); ++other)
       if (const State* below = group_state(record, groups[other]);
@@ -514,7 +514,7 @@ bool TreeChecker::may_fail() const {
     const std::vector<std::string> below = expected_.allocations_of(member.group);
     const auto failed = static_cast<std::size_t>(std::ranges::count_if(
         failures_, [&](const Failure& failure) { return std::ranges::count(below, failure.allocation) > 0; }));
-    return failed >= expected_.least_failures(member.group) * (root.restarts + 1);
+    return failed >= expected_.least_failures(member.group, root.restarts + 1);
   });
 }
 
