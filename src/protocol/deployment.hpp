@@ -149,6 +149,7 @@ struct AllocationState {
   std::uint32_t changes = 0;        ///< updates that have changed it
   std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
+  std::int64_t pause_ns = 0;        ///< until it is started again; 0: it does not wait for that
   /// By which it is restarted when it fails: one_for_one, ..., or "restart of its node"; empty: it stays down.
   std::string strategy;
   std::uint32_t redundancy = 0;           ///< of its node
@@ -157,14 +158,15 @@ struct AllocationState {
   static constexpr auto json_fields() {
     using S = AllocationState;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(
-        json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
-        json::field("reason", &S::reason, omit), json::field("incarnation", &S::incarnation, omit),
-        json::field("health", &S::health, omit), json::field("restarts", &S::restarts, omit),
-        json::field("moves", &S::moves, omit), json::field("changes", &S::changes, omit),
-        json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit),
-        json::field("strategy", &S::strategy, omit), json::field("redundancy", &S::redundancy, omit),
-        json::field("standbys", &S::standbys, omit), json::field("progress", &S::progress, omit));
+    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
+                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, omit),
+                      json::field("incarnation", &S::incarnation, omit), json::field("health", &S::health, omit),
+                      json::field("restarts", &S::restarts, omit), json::field("moves", &S::moves, omit),
+                      json::field("changes", &S::changes, omit),
+                      json::field("unreachable_for", &S::unreachable_ns, omit),
+                      json::field("lost_at", &S::lost_at, omit), json::field("starts_again_in", &S::pause_ns, omit),
+                      json::field("strategy", &S::strategy, omit), json::field("redundancy", &S::redundancy, omit),
+                      json::field("standbys", &S::standbys, omit), json::field("progress", &S::progress, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why

@@ -47,6 +47,7 @@ constexpr Duration kLeastTimeout = protocol::kMinDeploymentTime + 1s;
 DeploymentStatusReply without_figures(DeploymentStatusReply status) {
   for (auto& [name, allocation] : status.allocations) {
     allocation.unreachable_ns = std::min<std::int64_t>(allocation.unreachable_ns, 1);
+    allocation.pause_ns = std::min<std::int64_t>(allocation.pause_ns, 1);
     if (allocation.progress) allocation.progress->done = allocation.progress->total = 0;
   }
   return status;

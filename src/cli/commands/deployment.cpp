@@ -131,6 +131,9 @@ std::string describe(const protocol::AllocationState& allocation) {
   const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
   if (allocation.exit_code > 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
   if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
+  if (allocation.pause_ns > 0)
+    line += fmt::format(", starts again in {} s",
+                        std::chrono::ceil<std::chrono::seconds>(Duration(allocation.pause_ns)).count());
   return line;
 }
 

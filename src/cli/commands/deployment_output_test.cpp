@@ -627,6 +627,13 @@ TEST_F(DeployTest, TheStatusSaysByWhichStrategyWorkIsRestarted) {
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Running\n  work: running, one_for_all, restarted once\n");
 }
 
+TEST_F(DeployTest, TheStatusSaysInHowManySecondsWorkIsStartedAgain) {
+  always(R"({"Status":"Running","Allocations":{"work":{"status":"pending","peer":"p1",)"
+         R"("reason":"exit code 1; it is started again","starts_again_in":74100000000}}})");
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out,
+            "Running\n  work: pending on p1, exit code 1; it is started again, starts again in 75 s\n");
+}
+
 TEST_F(DeployTest, TheStatusSaysWhichMachinesStandBy) {
   const auto shown = [&](const std::string& members) {
     always(R"({"Status":"Running","Allocations":{"web":{"status":"running","redundancy":2)" + members + "}}}");

@@ -43,10 +43,15 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
     reply.error = found.error().to_string();
     co_return reply;
   }
-  if (const Found deployment = active(request.id))
+  if (const Found deployment = active(request.id)) {
     reply = present_status(*deployment);
-  else
+    const auto pauses = pauses_of(deployment->record(), services_.boot_id, services_.lane.now());
+    for (const auto& [name, pause] : pauses)
+      if (const auto state = reply.allocations.find(name); state != reply.allocations.end())
+        add_pause(state->second, pause);
+  } else {
     reply = status_of(*found);
+  }
   fit_message(reply);
   co_return reply;
 }
@@ -74,6 +79,10 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
       deployment->add_silence(usage, name);
       usage.progress = deployment->progress(name);
     }
+    const auto pauses = pauses_of(deployment->record(), services_.boot_id, services_.lane.now());
+    for (const auto& [name, pause] : pauses)
+      if (const auto usage = reply.allocations.find(name); usage != reply.allocations.end())
+        add_pause(usage->second, pause);
   }
   for (auto& [name, usage] : reply.allocations) {
     Task<void> sizing = add_stored_sizes(*found, name, usage);

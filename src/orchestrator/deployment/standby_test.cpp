@@ -205,6 +205,21 @@ TEST_F(StandbyTest, ANodeThatIsRedeployedGetsItWithoutAPause) {
   fail();
   EXPECT_TRUE(is_taken_over());
   EXPECT_TRUE(may_start(record, "job"));
+  entry("job").status = AllocationStatus::running;
+  record.starts["job"] = "job-s";
+  change();
+  stand_by();
+  fail();
+  EXPECT_TRUE(is_taken_over());
+  EXPECT_TRUE(is_held_back(record, "job")) << "it waits there for its pause";
+  const auto pauses = pauses_of(record, "boot", now + 1s);
+  ASSERT_TRUE(pauses.contains("job"));
+  EXPECT_FALSE(pauses.contains("web"));
+  AllocationState state = status_of(record).allocations.at("job");
+  state.reason.clear();
+  add_pause(state, pauses.at("job"));
+  EXPECT_EQ(state.reason, "exit code 3; it is started again");
+  EXPECT_EQ(Duration(state.pause_ns), 9s);
 }
 
 TEST_F(StandbyTest, ANodeThatIsRestartedLeavesItTheStandby) {

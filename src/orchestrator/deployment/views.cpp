@@ -8,7 +8,6 @@
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/standby.hpp"
-#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -260,6 +259,16 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
     if (const auto absent = record.absent.find(name); absent != record.absent.end()) removed.absent = absent->second;
   }
   return reply;
+}
+
+void add_pause(AllocationState& state, const RestartPause& pause) {
+  if (state.status != AllocationStatus::pending) return;
+  state.pause_ns = pause.left.count();
+  if (state.reason.find(kStartedAgain) != std::string::npos) return;
+  std::string text = pause.why;
+  add_reason(text, kStartedAgain);
+  add_reason(text, state.reason);
+  state.reason = std::move(text);
 }
 
 EnsembleManifest manifest_of(const DeploymentRecord& record) {

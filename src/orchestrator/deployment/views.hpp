@@ -2,6 +2,7 @@
 #pragma once
 
 #include "orchestrator/deployment/record.hpp"
+#include "orchestrator/supervision/trees.hpp"
 
 namespace dms::orchestrator {
 
@@ -17,6 +18,9 @@ namespace dms::orchestrator {
 /// ended, also after its node has moved.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
+/// Says how long it is until it is started again, and why it has ended unless its reason tells. Of what is not pending
+/// nothing is said.
+void add_pause(protocol::AllocationState& state, const RestartPause& pause);
 /// With what the ensemble says of health checks and of the subnet. What has ended has no health.
 [[nodiscard]] protocol::EnsembleManifest manifest_of(const DeploymentRecord& record);
 /// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run

@@ -278,7 +278,7 @@ class Round {
 
   bool place_anew(const std::string& name, const AllocationManifest& entry) {
     if (!is_final(entry.status)) return false;
-    const std::string why = fmt::format("{}; it is started again", why_ended(entry));
+    const std::string why = fmt::format("{}; {}", why_ended(entry), kStartedAgain);
     const bool begun = had_begun(record_, name, entry);
     run_again(record_, name, begun);
     find_entry(record_, name)->reason = shortened(why, kMaxReportedText);
@@ -493,6 +493,33 @@ bool is_being_restarted(const DeploymentRecord& record, const std::string& name)
   const Phase phase = phase_of(*state);
   if (phase != Phase::waiting && phase != Phase::starting) return supervision::is_ending(phase);
   return state->paused || state->attempt == static_cast<int>(supervision::Attempt::restart);
+}
+
+std::map<std::string, RestartPause> pauses_of(const DeploymentRecord& record, const std::string& boot, SteadyTime now) {
+  std::map<std::string, RestartPause> pauses;
+  if (!record.tree || !is_active(record.status)) return pauses;
+  const Result<supervision::Spec> spec = jobs::supervision_of(record.ensemble);
+  if (!spec) return pauses;
+  const Duration age = age_of_tree(record, boot, now);
+  const auto left_of = [&](const SupervisedState& state) {
+    const bool waits = phase_of(state) == Phase::waiting && state.due_ns.has_value();
+    return waits ? std::max(Duration(*state.due_ns) - age, Duration(0)) : Duration(0);
+  };
+  std::map<std::string, Duration> above;  // by the beginning of what is below the supervisor
+  for (const auto& [path, state] : record.tree->supervisors)
+    if (const Duration left = left_of(state); !path.empty() && left > Duration(0))
+      above[fmt::format("{}{}", path, supervision::kPathSeparator)] = left;
+  for (const auto& [name, path] : jobs::supervised_paths(*spec)) {
+    const SupervisedState* state = find_state(record, name);
+    if (state == nullptr) continue;
+    RestartPause pause{.left = left_of(*state), .why = {}};
+    for (const auto& [below, left] : above)
+      if (path.starts_with(below)) pause.left = std::max(pause.left, left);
+    if (pause.left == Duration(0)) continue;
+    if (!state->last.empty()) pause.why = printable(state->last.back().text);
+    pauses.emplace(name, std::move(pause));
+  }
+  return pauses;
 }
 
 std::uint64_t starts_of(const DeploymentRecord& record, const std::string& name) {

@@ -41,6 +41,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "orchestrator/deployment/parts.hpp"
 #include "orchestrator/deployment/record.hpp"
@@ -50,6 +51,9 @@ namespace dms::orchestrator {
 
 /// Of an unhealthy run, before that counts as its failure.
 inline constexpr std::uint32_t kRestartsInPlace = 3;
+
+/// In the reason of an allocation that waits to be started again.
+inline constexpr std::string_view kStartedAgain = "it is started again";
 
 /// Since the instant from which those of the tree count. `boot`: the one that `now` is an instant of; between two of
 /// them no time counts.
@@ -86,6 +90,14 @@ struct NodeRestart {
 [[nodiscard]] bool is_started_again(const DeploymentRecord& record, const std::string& allocation);
 /// Whether it has no machine because the tree starts it again, or is stopping it.
 [[nodiscard]] bool is_being_restarted(const DeploymentRecord& record, const std::string& allocation);
+/// Why an allocation waits for the end of a pause, its own or that of a supervisor above it.
+struct RestartPause {
+  Duration left{};
+  std::string why;  ///< it has last ended, one printable line; empty if it never has
+};
+/// Of the allocations that wait so. `boot` and `now`: see age_of_tree().
+[[nodiscard]] std::map<std::string, RestartPause> pauses_of(const DeploymentRecord& record, const std::string& boot,
+                                                            SteadyTime now);
 /// How often the tree has started it.
 [[nodiscard]] std::uint64_t starts_of(const DeploymentRecord& record, const std::string& allocation);
 /// What supervisors have stopped that have ended by their auto_shutdown.

@@ -4,6 +4,7 @@
 
 #include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/test_placed_record.hpp"
+#include "orchestrator/deployment/views.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -63,6 +64,19 @@ TEST_F(TreesTest, AnEndAndWhatFollowsFromItAreOneChange) {
   EXPECT_EQ(record.superseded.front().unfetched, std::vector<std::string>{"db"});
   EXPECT_TRUE(unplaced(record).empty());
   EXPECT_EQ(without_machine(record), (Unplaced{{"left", {"db"}}}));
+}
+
+TEST_F(TreesTest, TheStatusSaysWhenAnAllocationIsStartedAgain) {
+  EXPECT_TRUE(pauses_of(record, boot, now).empty());
+  fail("db");
+  const auto pauses = pauses_of(record, boot, now + 2500ms);
+  ASSERT_TRUE(pauses.contains("db"));
+  EXPECT_EQ(pauses.at("db").left, 7500ms);
+  AllocationState state = status_of(record).allocations.at("db");
+  add_pause(state, pauses.at("db"));
+  EXPECT_TRUE(state.reason.starts_with("exit code 3; it is started again")) << state.reason;
+  EXPECT_EQ(Duration(state.pause_ns), 7500ms);
+  EXPECT_TRUE(pauses_of(record, boot, now + 10s).empty());
 }
 
 TEST_F(TreesTest, WhatStaysDownIsNotStartedAgain) {
