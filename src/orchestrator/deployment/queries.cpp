@@ -133,6 +133,7 @@ Task<DeploymentExplainReply> Deployments::explain(DeploymentId request, const ac
   if (const Found deployment = active(request.id)) {
     add_reason(reply.error, deployment->trouble());
     reply.choice = deployment->choice();
+    if (reply.choice) add_takeovers(*reply.choice, deployment->record());
   }
   co_return reply;
 }

@@ -132,6 +132,30 @@ TEST_F(StandbyTest, ANodeThatLosesItsMachineGetsThatOfItsStandbyInTheSameChange)
   EXPECT_EQ(missing_standbys(record).size(), 1u) << "another one is sought";
 }
 
+TEST_F(StandbyTest, TheChoiceOfMachinesSaysWhichStandbyHasTakenItsNodeOver) {
+  change();
+  stand_by();
+  Choice choice;
+  choice.machines = {{"p-left", "left", true, "the lowest price"},
+                     {"p-right", "right", true, "the lowest price"},
+                     {"p-spare", "right-standby-1", true, "the only one"},
+                     {"p-spare", "right", false, "it costs more"}};
+  const auto reasons = [&] {
+    Choice shown = choice;
+    add_takeovers(shown, record);
+    std::vector<std::string> texts;
+    for (const MachineVerdict& verdict : shown.machines) texts.push_back(verdict.reason);
+    return texts;
+  };
+  EXPECT_EQ(reasons(),
+            (std::vector<std::string>{"the lowest price", "the lowest price", "the only one", "it costs more"}));
+  supersede_node(record, "right", false);
+  change();
+  ASSERT_TRUE(is_taken_over());
+  EXPECT_EQ(reasons(), (std::vector<std::string>{"the lowest price", "the lowest price; right is on p-spare now",
+                                                 "the only one; it has taken right over since", "it costs more"}));
+}
+
 TEST_F(StandbyTest, WhatIsExclusiveIsReleasedBefore) {
   change();
   stand_by();

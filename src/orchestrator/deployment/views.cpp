@@ -296,6 +296,25 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
   return manifest;
 }
 
+void add_takeovers(Choice& choice, const DeploymentRecord& record) {
+  if (record.status != DeploymentStatus::running) return;
+  for (MachineVerdict& verdict : choice.machines) {
+    if (!verdict.chosen) continue;
+    if (const auto node = record.manifest.nodes.find(verdict.node); node != record.manifest.nodes.end()) {
+      if (node->second.peer != verdict.peer)
+        add_reason(verdict.reason, fmt::format("{} is on {} now", verdict.node, printable(node->second.peer)));
+      continue;
+    }
+    if (record.ensemble.nodes.contains(verdict.node)) continue;  // it has no machine now
+    const auto standby = record.standbys.find(verdict.node);
+    if (standby != record.standbys.end() && standby->second.node.peer == verdict.peer) continue;
+    const auto taken =
+        std::ranges::find_if(record.manifest.nodes, [&](const auto& node) { return node.second.peer == verdict.peer; });
+    if (taken != record.manifest.nodes.end())
+      add_reason(verdict.reason, fmt::format("it has taken {} over since", taken->first));
+  }
+}
+
 bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation) {
   const auto entry = record.manifest.allocations.find(allocation);
   const auto stored = record.outputs.find(allocation);

@@ -23,6 +23,9 @@ namespace dms::orchestrator {
 void add_pause(protocol::AllocationState& state, const RestartPause& pause);
 /// With what the ensemble says of health checks and of the subnet. What has ended has no health.
 [[nodiscard]] protocol::EnsembleManifest manifest_of(const DeploymentRecord& record);
+/// Says of each machine that was chosen what has become of that, if a standby has taken its node over since, or if it
+/// stood by and has the node of another choice now. Of a deployment that does not run nothing is said.
+void add_takeovers(protocol::Choice& choice, const DeploymentRecord& record);
 /// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run
 /// it is of: it has ended, has no machine, or is restarted.
 [[nodiscard]] bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation);
