@@ -20,38 +20,22 @@ Task<void> send_random(Lane& lane, ByteStream& stream, MutableBytes data, Result
   }
 }
 
-/// What has come back, and how much of it counts for the later part (edges.hpp, model 2).
-struct CameBack {
-  std::size_t received = 0;
-  std::size_t counted = 0;
-  std::optional<SteadyTime> mark;
-};
-
-/// Until all of `data` has come back, or kTransferTime is over.
-Task<Result<CameBack>> receive_back(Lane& lane, ByteStream& stream, BytesView data, std::size_t warm_up,
-                                    SteadyTime begun) {
+/// Until all of `data` has come back, or `until`; as many bytes as came back.
+Task<Result<std::size_t>> receive_back(ByteStream& stream, BytesView data, SteadyTime until) {
   Bytes buffer(Edges::kBlock);
-  CameBack back;
-  while (back.received < data.size()) {
-    const MutableBytes room = MutableBytes(buffer).first(std::min(buffer.size(), data.size() - back.received));
+  std::size_t received = 0;
+  while (received < data.size()) {
+    const MutableBytes room = MutableBytes(buffer).first(std::min(buffer.size(), data.size() - received));
     Task<Result<std::size_t>> reading = stream.read_some(room);
-    const Result<std::size_t> count = co_await with_deadline(begun + Edges::kTransferTime, std::move(reading));
+    const Result<std::size_t> count = co_await with_deadline(until, std::move(reading));
     if (!count && count.error().is(Errc::deadline_exceeded)) break;
     if (!count) co_return std::unexpected(count.error());
     if (*count == 0) co_return fail(Errc::closed, "the other machine has ended the measurement");
-    if (!std::ranges::equal(BytesView(buffer).first(*count), data.subspan(back.received, *count)))
+    if (!std::ranges::equal(BytesView(buffer).first(*count), data.subspan(received, *count)))
       co_return fail(Errc::invalid_argument, "what came back is not what was sent");
-    const SteadyTime now = lane.now();
-    back.received += *count;
-    if (back.mark && now - *back.mark > Edges::kGrain) back.counted += *count;
-    if (!back.mark && (back.received >= warm_up || now - begun >= Edges::kWarmUpTime)) back.mark = now;
+    received += *count;
   }
-  co_return back;
-}
-
-std::uint64_t bits_per_second(std::size_t bytes, Duration took) {
-  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(bytes) * 8 * 1'000'000'000 /
-                                    static_cast<unsigned __int128>(std::max<Duration>(took, 1us).count()));
+  co_return received;
 }
 
 /// Empty if the limits are kept.
@@ -70,13 +54,6 @@ std::string why_not_kept(const EdgeRequest& asked, Duration rtt, std::optional<s
 std::uint64_t bytes_to_measure(std::uint64_t bandwidth) {
   if (bandwidth == 0) return 0;
   return std::clamp(bandwidth / 8 / (1s / Edges::kSpan), Edges::kLeastTransfer, Edges::kMostTransfer);
-}
-
-std::uint64_t bytes_to_warm_up(std::uint64_t bandwidth, Duration rtt) {
-  const auto under_way = static_cast<unsigned __int128>(bandwidth) / 8 *
-                         static_cast<unsigned __int128>(std::max<Duration>(rtt, Duration(0)).count()) / 1'000'000'000;
-  return static_cast<std::uint64_t>(
-      std::min<unsigned __int128>(Edges::kWarmUpWays * under_way, Edges::kMostTransfer / 2));
 }
 
 /// The one place of a measurement, if it was free.
@@ -240,7 +217,7 @@ Task<Result<std::optional<Edges::Measured>>> Edges::try_measure(crypto::PeerId t
   Task<Result<Duration>> pinging = median_ping(t);
   CO_TRY(measured.rtt, co_await with_deadline(until, std::move(pinging)));
   if (bandwidth > 0) {
-    Task<Result<std::uint64_t>> transferring = transfer(*stream, bandwidth, measured.rtt);
+    Task<Result<std::uint64_t>> transferring = transfer(*stream, bytes_to_measure(bandwidth));
     CO_TRY(const std::uint64_t found, co_await std::move(transferring));
     measured.bandwidth = found;
   }
@@ -258,23 +235,20 @@ Task<Result<Duration>> Edges::median_ping(crypto::PeerId t) {
   co_return std::max<Duration>(times[kPings / 2], 1ns);
 }
 
-Task<Result<std::uint64_t>> Edges::transfer(ByteStream& stream, std::uint64_t bandwidth, Duration rtt) {
+Task<Result<std::uint64_t>> Edges::transfer(ByteStream& stream, std::uint64_t bytes) {
   const TaskContext context = co_await this_task();
-  const std::uint64_t warm_up = bytes_to_warm_up(bandwidth, rtt);
-  Bytes data(std::min(warm_up + bytes_to_measure(bandwidth), kMostTransfer));
+  Bytes data(bytes);
   Result<void> sent;
   Nursery sender(lane_, "edge sender", context.scope);
   const SteadyTime begun = lane_.now();
   sender.spawn(send_random(lane_, stream, data, sent));
-  Task<Result<CameBack>> receiving = receive_back(lane_, stream, data, warm_up, begun);
-  const Result<CameBack> back = co_await std::move(receiving);
-  const SteadyTime ended = lane_.now();
+  Task<Result<std::size_t>> receiving = receive_back(stream, data, begun + kTransferTime);
+  const Result<std::size_t> received = co_await std::move(receiving);
+  const Duration took = std::max<Duration>(lane_.now() - begun, 1us);
   co_await sender.close();
-  if (!back) co_return std::unexpected(back.error());
-  const std::uint64_t whole = bits_per_second(back->received, ended - begun);
-  const std::uint64_t later =
-      back->mark ? bits_per_second(back->counted - std::min(back->counted, kBlock), ended - *back->mark) : 0;
-  co_return std::max(whole, later);
+  if (!received) co_return std::unexpected(received.error());
+  co_return static_cast<std::uint64_t>(static_cast<unsigned __int128>(*received) * 8 * 1'000'000'000 /
+                                       static_cast<unsigned __int128>(took.count()));
 }
 
 Task<void> Edges::serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream) {

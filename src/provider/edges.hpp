@@ -5,23 +5,10 @@
 //  1. Behaviour protocol::kEdge. Asked as T, this machine agrees that S measures the way to it, once, within kAgreed:
 //     the reply has a ticket. Asked as S, it opens a stream to T, shows the ticket, pings T kPings times over that
 //     connection (libp2p's ping; the median counts), and if a bandwidth is asked for sends random bytes, which T sends
-//     back as they arrive, for kTransferTime at most.
-//  2. The bandwidth is what came back by the time that it took, of the slower direction: the larger one of two figures.
-//     The later part: bytes_to_warm_up() bytes come first, kWarmUpWays times what is under way on a way of the asked
-//     bandwidth, for kWarmUpTime at most. When they are back, the windows of TCP and yamux, which double with each
-//     round trip, are open for the asked bandwidth. What comes after them counts, bytes_to_measure() bytes, as many as
-//     the limit takes in kSpan. So neither a round trip nor the start of the transfer is in it. What comes in kGrain
-//     after the mark may have waited and does not count, its time does; kBlock bytes more do not count: records come
-//     whole and those at the mark and at the end differ in size. The whole: all bytes by the time from the first one
-//     sent. It is the larger one where little is left after the mark.
-//     The error: the figure is of the bytes of one stream, without the headers of IP, TCP and the connection. Where the
-//     way is just as fast as asked for, it is too low by 2 % and 1 Mbit/s: 4 % of 50 Mbit/s, 12 % of 10 Mbit/s. It is
-//     lower than the way allows if TCP loses segments or leaves its slow start early. A pause of this process just
-//     before the mark makes it too high by the part that the pause has of the time. All bytes are kMostTransfer at
-//     most, half of them before the mark. So on a way that has more than a quarter of kMostTransfer under way
-//     (370 Mbit/s at 90 ms, 1 Gbit/s at 33 ms) the windows are not open at the mark and the figure is too low. yamux's
-//     windows start at 256 KiB, 23 Mbit/s at 90 ms, and grow to 16 MiB (yamux/session.hpp, model 1).
-//  3. A machine takes part in one measurement at a time, as S or as T: two would disturb each other. S that finds
+//     back as they arrive. The bandwidth is what came back by the time that it took, from the first byte sent to the
+//     last one received: of the slower direction, with the start of the transfer, so rather too low. As many bytes are
+//     sent as the limit takes in kSpan, from kLeastTransfer to kMostTransfer, for kTransferTime at most.
+//  2. A machine takes part in one measurement at a time, as S or as T: two would disturb each other. S that finds
 //     itself or T taken tries again after a random pause (kPause), which holds neither, until its request has expired.
 //
 // The form of the stream (kEdgeProtocol): S sends the ticket, 32 bytes; T answers with one byte, kGo or kBusy; then
@@ -62,9 +49,6 @@ class Edges {
   static constexpr std::uint64_t kLeastTransfer = std::uint64_t{64} << 10;
   static constexpr std::uint64_t kMostTransfer = std::uint64_t{16} << 20;
   static constexpr Duration kSpan = 500ms;
-  static constexpr std::uint64_t kWarmUpWays = 4;
-  static constexpr Duration kWarmUpTime = 1s;
-  static constexpr Duration kGrain = 10ms;
   static constexpr Duration kTransferTime = 3s;
   static constexpr Duration kLimit = 10s;  ///< of one measurement
   static constexpr Duration kAgreed = 30s;
@@ -107,7 +91,7 @@ class Edges {
   /// Nothing if T is busy.
   Task<Result<std::optional<Measured>>> try_measure(crypto::PeerId t, transfer::Ticket ticket, std::uint64_t bandwidth);
   Task<Result<Duration>> median_ping(crypto::PeerId t);
-  Task<Result<std::uint64_t>> transfer(ByteStream& stream, std::uint64_t bandwidth, Duration rtt);
+  Task<Result<std::uint64_t>> transfer(ByteStream& stream, std::uint64_t bytes);
   Task<void> serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream);
   Task<Result<void>> send_back(crypto::PeerId from, ByteStream& stream);
 
@@ -124,9 +108,7 @@ class Edges {
   Nursery nursery_;
 };
 
-/// Bytes that are counted to see whether so many bits per second are there.
+/// Bytes that are sent to see whether so many bits per second are there.
 [[nodiscard]] std::uint64_t bytes_to_measure(std::uint64_t bandwidth);
-/// Bytes that are sent before them to open the windows of the way.
-[[nodiscard]] std::uint64_t bytes_to_warm_up(std::uint64_t bandwidth, Duration rtt);
 
 }  // namespace dms::provider

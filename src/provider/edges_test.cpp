@@ -105,9 +105,9 @@ struct EdgesTest : EdgesOn<actor::MemoryTestWorld> {
 /// 10 Mbit/s each way.
 struct EdgesOverLibp2p : EdgesOn<Libp2pTestWorld> {
   EdgesOverLibp2p() { w.world.set_link(link_of(10'000'000)); }
-  static SimLink link_of(std::uint64_t bits, Duration latency = kLatency) {
+  static SimLink link_of(std::uint64_t bits) {
     SimLink link;
-    link.latency = latency;
+    link.latency = kLatency;
     link.jitter = Duration(0);
     link.bandwidth = bits / 8;
     return link;
@@ -133,10 +133,9 @@ TEST_F(EdgesTest, TheBandwidthIsWhatComesBackInTheTimeThatItTakes) {
   });
   const EdgeReply reply = measure(s, t, 0, 8'000'000);
   EXPECT_TRUE(reply.ok) << reply.error;
-  const std::uint64_t bytes = bytes_to_warm_up(8'000'000, 2 * kLatency) + bytes_to_measure(8'000'000);
-  EXPECT_EQ(written, bytes + sizeof(transfer::Ticket::secret));
-  // The link is as fast as anything: nothing is left after the mark, and a round trip is all that it takes.
-  EXPECT_EQ(reply.bandwidth, bytes * 8 * 50);
+  EXPECT_EQ(written, bytes_to_measure(8'000'000) + sizeof(transfer::Ticket::secret));
+  // The link is as fast as anything, so a round trip is all that it takes.
+  EXPECT_EQ(reply.bandwidth, 500'000 * 8 * 50u);
 }
 
 TEST_F(EdgesOverLibp2p, TheRoundTripAndTheBandwidthAreThoseOfTheLink) {
@@ -159,23 +158,6 @@ TEST_F(EdgesOverLibp2p, TheSlowerDirectionCountsWhicheverMachineMeasures) {
   }
 }
 
-TEST_F(EdgesOverLibp2p, ALongWayIsMeasuredWithoutItsRoundTripAndTheStartOfTheTransfer) {
-  constexpr Duration kLong = 45ms;
-  struct Case {
-    std::uint64_t link;
-    std::uint64_t asked;
-  };
-  for (const auto& [link, asked] :
-       {Case{50'000'000, 45'000'000}, Case{200'000'000, 50'000'000}, Case{200'000'000, 100'000'000}}) {
-    w.world.set_link(link_of(link, kLong));
-    const EdgeReply reply = measure(s, t, 0, asked);
-    EXPECT_TRUE(reply.ok) << reply.error;
-    EXPECT_LT(reply.bandwidth.value_or(0), link);
-  }
-  w.world.set_link(link_of(50'000'000, kLong));
-  EXPECT_FALSE(measure(s, t, 0, 51'000'000).ok) << "more than the link has";
-}
-
 TEST_F(EdgesOverLibp2p, WhatIsTooMuchForTheLinkIsMeasuredForABoundedTime) {
   const SteadyTime begun = w.world.now();
   const EdgeReply reply = measure(s, t, 0, 1'000'000'000);  // 16 MiB, which would take 13 s
@@ -194,14 +176,6 @@ TEST_F(EdgesTest, AsManyBytesAreSentAsTheLimitTakesInHalfASecond) {
   EXPECT_EQ(bytes_to_measure(1), Edges::kLeastTransfer);
   EXPECT_EQ(bytes_to_measure(8'000'000), 500'000u);
   EXPECT_EQ(bytes_to_measure(1'000'000'000), Edges::kMostTransfer);
-}
-
-TEST_F(EdgesTest, TheWarmUpIsFourTimesWhatIsUnderWayAndHalfOfAllAtMost) {
-  EXPECT_EQ(bytes_to_warm_up(0, 90ms), 0u);
-  EXPECT_EQ(bytes_to_warm_up(50'000'000, Duration(0)), 0u);
-  EXPECT_EQ(bytes_to_warm_up(50'000'000, 90ms), 4 * 562'500u);
-  EXPECT_EQ(bytes_to_warm_up(1'000'000'000, 90ms), Edges::kMostTransfer / 2);
-  EXPECT_EQ(bytes_to_warm_up(UINT64_MAX, 1h), Edges::kMostTransfer / 2);
 }
 
 TEST_F(EdgesTest, NobodyIsMeasuredWhoHasNotAgreedWithTheSameOrchestrator) {
