@@ -291,7 +291,7 @@ TEST_F(SupervisedTest, ASupervisorGivesUpAfterAsManyRestartsAsItSays) {
   ASSERT_TRUE(reaches(DeploymentStatus::failed));
   EXPECT_EQ(
       deployment->record().error,
-      "supervision has given up: supervisor: it needed more than 1 restart within 600s: supervisor/a: exit code 1");
+      "supervision has given up: supervisor: it needed more than 1 restart in 10 min: supervisor/a: exit code 1");
 }
 
 TEST_F(SupervisedTest, PermanentWorkRunsAgainAndTransientWorkIsDoneWhenItHasCompleted) {
