@@ -289,9 +289,8 @@ TEST_F(SupervisedTest, ASupervisorGivesUpAfterAsManyRestartsAsItSays) {
   crash_and_recover("b", 1);
   crash("a");
   ASSERT_TRUE(reaches(DeploymentStatus::failed));
-  EXPECT_EQ(
-      deployment->record().error,
-      "supervision has given up: supervisor: it needed more than 1 restart in 10 min: supervisor/a: exit code 1");
+  EXPECT_EQ(deployment->record().error,
+            "supervision has given up: supervisor: it needed more than 1 restart in 10 min: supervisor/a: exit code 1");
 }
 
 TEST_F(SupervisedTest, PermanentWorkRunsAgainAndTransientWorkIsDoneWhenItHasCompleted) {
