@@ -2,7 +2,7 @@
 Feature: Machines in several regions
   What depends on where machines are: calls across subnets, and machines that are chosen by the ways between them.
 
-  @actor-model @remote-invocation @ucan
+  @actor-model @remote-invocation @ucan @nightly
   Scenario: Nodes and allocations call each other on a host, on another host and in another subnet
     There is no relay: a machine behind a NAT box is reached over a connection that it has made itself. dave is connected to alice from the
     beginning, and to bob since hidden has called far.
