@@ -187,26 +187,24 @@ std::vector<Bid> Bid::by_node() const {
   first.peer = peer;
   first.location = location;
   first.handle = handle;
-  std::vector<Bid> all{first};
-  if (!offer) return all;
-  Offer& terms = all.front().offer.emplace();
+  if (!offer) return {first};
+  Offer& terms = first.offer.emplace();
   terms.free = offer->free;
   terms.max_lease_ns = offer->max_lease_ns;
   terms.results_limit = offer->results_limit;
   terms.price = offer->price;
   terms.load = offer->load;
   terms.unenforced = offer->unenforced;
+  std::vector<Bid> all{first};
   if (!offer->also) return all;
   for (const OtherNode& other : *offer->also) {
     Bid& made = all.emplace_back(first);
     made.node_id = other.node_id;
-    Offer& of_other = made.offer.emplace();
-    of_other.free = other.free ? *other.free : offer->free;
-    of_other.max_lease_ns = offer->max_lease_ns;
-    of_other.results_limit = other.results_limit;
-    of_other.price = other.price;
-    of_other.load = other.load ? other.load : offer->load;
-    of_other.unenforced = other.unenforced;
+    made.offer->results_limit = other.results_limit;
+    made.offer->price = other.price;
+    made.offer->unenforced = other.unenforced;
+    if (other.free) made.offer->free = *other.free;
+    if (other.load) made.offer->load = other.load;
   }
   return all;
 }
