@@ -459,9 +459,9 @@ Result<void> deployment_update(Session& session, const Arguments& arguments) {
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::DeploymentUpdateRequest request{id, std::move(ensemble)};
   TRY(const auto reply, client.call(protocol::kDeploymentUpdate, request));
-  const std::string done =
-      reply.unchanged ? fmt::format("Nothing differs from the ensemble of deployment {}; it goes on as it is.", id)
-                      : fmt::format("Deployment {} is updated.", id);
+  const std::string done = reply.unchanged
+                               ? fmt::format("Deployment {} has this ensemble already; nothing is changed.", id)
+                               : fmt::format("Deployment {} is updated.", id);
   return acknowledge(session, arguments, reply, done);
 }
 

@@ -388,7 +388,7 @@ TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/update");
   always(R"({"OK":true,"Error":"","Unchanged":true})");
   EXPECT_EQ(nunet({"deployment", "update", "abc", "-f", file}).err,
-            "Nothing differs from the ensemble of deployment abc; it goes on as it is.\n");
+            "Deployment abc has this ensemble already; nothing is changed.\n");
   always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "delete", "abc"}).err, "Deployment abc and its output are deleted.\n");
   EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/delete");

@@ -25,7 +25,7 @@
 //     mend; for redeploy it is between the two, so that the first failures do not wait, and its restarts within the
 //     hour count on when `recovery:<name>` starts it anew: the failures after them wait.
 //  9. A supervisor with auto_shutdown is transient: once it has ended with its significant allocations it stays down,
-//     and its parent goes on. It is started again if it gives up, or with others by the strategy of its parent.
+//     and its parent is not affected. It is started again if it gives up, or with others by the strategy of its parent.
 //
 // Failure: Errc::invalid_argument, naming the member: `restart` or `significant` without an effect, or against another
 // member; auto_shutdown without significant allocations; an allocation that the tree names twice, or whose

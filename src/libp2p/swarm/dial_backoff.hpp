@@ -1,7 +1,7 @@
 // Backoff for dials: an address that has failed is not dialed again for a while.
 //
 // Model: the n-th failure in a row of one address of one peer blocks it for base + step * (n-1)^2, at most `longest`; a
-// connection with that peer, whoever has made it, clears all its failures, and `longest` without a failure clears those
+// connection with that peer, inbound or outbound, clears all its failures, and `longest` without a failure clears those
 // of an address. At most `capacity` addresses are remembered; when full, expired entries are dropped first, then the one
 // that expires next.
 //

@@ -104,7 +104,7 @@ class Auction {
   }
 
   /// Later runs end after a round unless a machine without a node has bid and may bid for another node in the next one,
-  /// as its bid has named one of several: nobody is waited for who may bid later.
+  /// as its bid has named one of several. Machines that have not bid are not waited for.
   void end_early() { ends_early_ = true; }
 
   /// Edges and anti_affinity of later runs hold to these nodes as well, which are not in the ensembles of those.
